@@ -1,0 +1,347 @@
+"""Calling: nets (their body runs in a fresh frame), layers, transformed nets, operators and casts.
+
+Binding arguments follows Python; binding types gives names to dims. A dim named in a signature is bound by the first
+argument that has it and must agree everywhere; on return the caller's names come back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gradcli.interp import arrays, expressions, static
+from gradcli.interp.scope import Frame, Instance
+from gradcli.interp.values import (
+    POISON,
+    Arr,
+    CastV,
+    Deferred,
+    GradV,
+    LayerV,
+    ListV,
+    NetV,
+    OperatorV,
+    RecomputeV,
+    TupleV,
+    describe,
+    flatten,
+    is_number,
+    make_tuple,
+    show_type,
+)
+from gradcli.ir import dims as sizes
+from gradcli.ir.dims import Poly, Size
+from gradcli.ir.primitive import ShapeError
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import Label, ModelError, Span, fail, nearest
+
+if TYPE_CHECKING:
+    from gradcli.interp.elaborate import Elaborator
+
+MAX_DEPTH = 64
+
+
+def call(
+    ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any], frame: Frame, node: ast.Call
+) -> Any:
+    """The result of a call expression."""
+    match callee:
+        case OperatorV():
+            return ctx.operators[callee.name](ctx, frame, node, args, keywords)
+        case CastV():
+            if len(args) != 1 or keywords:
+                raise fail("NAM020", f"the cast `{callee.dtype}(x)` takes one value", node.span)
+            return ctx.cast(args[0], callee.dtype)
+        case NetV() | LayerV() | GradV() | RecomputeV():
+            if isinstance(callee, NetV) and callee.scope.prelude:
+                args, keywords = _prelude_arguments(ctx, args, keywords)
+            else:
+                keywords = {name: _now(ctx, value) for name, value in keywords.items()}
+            return call_net(ctx, callee, bind(callee, args, keywords, node.span), node.span, frame)
+    help_ = "a product is written `a * b`" if isinstance(callee, Arr) or is_number(callee) else None
+    raise fail("NAM020", f"{describe(callee)} cannot be called", node.func.span, help=help_)
+
+
+def _now(ctx: Elaborator, value: Any) -> Any:
+    return expressions.evaluate(ctx, value.frame, value.expr) if isinstance(value, Deferred) else value
+
+
+def _prelude_arguments(
+    ctx: Elaborator, args: list[Any], keywords: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """After `axis=` a bare name is a dim of the first argument."""
+    made = {}
+    for name, value in keywords.items():
+        made[name] = ctx.axis(value, arrays.to_arr(ctx, args[0])) if isinstance(value, Deferred) and args else value
+    return args, {name: _now(ctx, value) for name, value in made.items()}
+
+
+# ── arguments ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def base_net(callee: Any) -> NetV:
+    """The net below any transformations; its inputs are the callee's."""
+    while not isinstance(callee, NetV):
+        callee = callee.net if isinstance(callee, LayerV) else callee.fn
+        if isinstance(callee, OperatorV | CastV):
+            raise ShapeError("DIF006", f"{describe(callee)} is no net", (), "wrap it: `net f(x) = …`")
+    return callee
+
+
+def bind(callee: Any, args: list[Any], keywords: dict[str, Any], span: Span) -> dict[str, Any]:
+    """Arguments by the names of the inputs; inputs that are left to their defaults are absent.
+
+    Raises ModelError NAM020 (too many), NAM021 (missing), NAM022 (no such input, or given twice).
+    """
+    net = base_net(callee)
+    inputs = {i.name.id: i for i in net.decl.inputs}
+    names = list(inputs)
+    where = [Label(net.decl.name.span, "defined here")] if not net.scope.prelude else []
+    if len(args) > len(names):
+        takes = f"{len(names)} input{'s' if len(names) != 1 else ''}"
+        raise fail("NAM020", f"{net.name} takes {takes} ({', '.join(names)}), {len(args)} are given", span, others=where)
+    bound = dict(zip(names, args, strict=False))
+    for name, value in keywords.items():
+        if name not in inputs:
+            guess = nearest(name, names)
+            help_ = f"did you mean `{guess}`?" if guess else None
+            raise fail("NAM022", f"{net.name} has no input `{name}`", span, others=where, help=help_)
+        if name in bound:
+            raise fail("NAM022", f"{net.name}'s input `{name}` is given twice", span, others=where)
+        bound[name] = value
+    missing = [n for n, i in inputs.items() if n not in bound and i.default is None]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        raise fail("NAM021", f"{net.name} needs its input{plural} {', '.join(missing)}", span, others=where)
+    return bound
+
+
+# ── nets ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def call_net(ctx: Elaborator, callee: Any, bound: dict[str, Any], span: Span, caller: Frame) -> Any:
+    """Run a net, a layer or a transformed net on bound arguments."""
+    while isinstance(callee, RecomputeV):
+        callee = callee.fn
+    if isinstance(callee, GradV):
+        from gradcli.interp.transform import call_grad
+
+        return call_grad(ctx, callee, bound, span, caller)
+    net = callee.net if isinstance(callee, LayerV) else callee
+    if net.decl.statics and net.statics is None:
+        example = ", ".join(s.id for s in net.decl.statics)
+        raise fail("NAM020", f"{net.name} has static parameters: write `{net.name}[{example}](…)`", span)
+    frame = enter(ctx, net, span, caller)
+    ctx.run.calls.append((net.decl, span))
+    try:
+        bind_inputs(ctx, frame, net, bound)
+        result = ctx.body(frame, net.decl)
+    finally:
+        ctx.run.calls.pop()
+    user: Frame | None = caller
+    if user is not None and not net.scope.prelude:
+        user.instance.params.update(net.instance.params)
+    return leave(frame, result)
+
+
+def enter(ctx: Elaborator, net: NetV, span: Span, caller: Frame) -> Frame:
+    """A fresh frame for one call. Raises ModelError NAM002 for recursion, with the whole cycle."""
+    decls = [decl for decl, _ in ctx.run.calls]
+    if net.decl in decls:
+        cycle = ctx.run.calls[decls.index(net.decl) :]
+        names = " → ".join([*(decl.name.id for decl, _ in cycle), net.name])
+        steps = [Label(at, f"{after.name.id} is called here") for after, at in cycle[1:]]
+        raise fail("NAM002", f"recursion: {names}", span, label=f"{net.name} is called again", others=steps,
+                   help="a loop with a bound is written `for i in 0..n { … }`")
+    if len(decls) >= MAX_DEPTH:
+        raise fail("NAM002", f"nets call each other deeper than {MAX_DEPTH}", span)
+    frame = Frame(net.scope, net.instance, net.enclosing, net.defined_at, net.decl)
+    inside = net.scope.prelude and caller.scope.prelude
+    frame.call_span = caller.call_span if inside else span
+    frame.depth = len(decls) + 1
+    for name, size in zip(net.decl.statics, net.statics or (), strict=False):
+        frame.bind_dim(name.id, size, name.span)
+    return frame
+
+
+def bind_inputs(ctx: Elaborator, frame: Frame, net: NetV, bound: dict[str, Any]) -> None:
+    """Give inputs their values: types are checked where they are given, and bind named dims."""
+    later = []
+    for declared in net.decl.inputs:
+        name = declared.name.id
+        ctx.may_bind(frame, declared.name)
+        if name in bound:
+            value = bound[name]
+        else:
+            assert declared.default is not None
+            value = expressions.evaluate(ctx, frame, declared.default)
+        if declared.type is not None:
+            arr = _declared(ctx, frame, net, declared, value)
+            later.append((declared, arr))
+            value = arr
+        elif isinstance(value, ListV):
+            value = arrays.to_arr(ctx, value)
+        frame.bind(name, value, declared.name.span, "input")
+    for declared, arr in later:
+        assert declared.type is not None
+        dims = match_dims(ctx, frame, declared.type, arr.dims, f"input {declared.name.id} of {net.name}", exact=True)
+        frame.names[declared.name.id].value = Arr(arr.value, dims, arr.weak)
+
+
+def _declared(ctx: Elaborator, frame: Frame, net: NetV, declared: ast.NetInput, value: Any) -> Arr:
+    """An argument as its declared dtype, plain names in its dims bound."""
+    assert declared.type is not None
+    what = f"input {declared.name.id} of {net.name}"
+    try:
+        arr = arrays.convert(ctx, value, ctx.dtype(declared.type), what)
+    except ShapeError as error:
+        raise fail(error.code, error.message, frame.call_span or declared.span, help=error.help,
+                   others=[Label(declared.span, "declared here")]) from None
+    match_dims(ctx, frame, declared.type, arr.dims, what, exact=False)
+    return arr
+
+
+def match_dims(
+    ctx: Elaborator, frame: Frame, type_: ast.Type, dims: tuple[Size, ...], what: str, *, exact: bool
+) -> tuple[Size, ...]:
+    """Hold an array's dims against a type: unknown names are bound, all else must agree.
+
+    With `exact` false, dims that are expressions wait (their names may be bound by a later input).
+    Raises ModelError SHP106 with both places.
+    """
+    declared = list(type_.dims)
+    places = [i for i, d in enumerate(declared) if isinstance(d, ast.Ellipsis)]
+    at = frame.call_span or type_.span
+    lead = 0
+    if places:
+        lead = len(dims) - (len(declared) - 1)
+        declared[places[0] : places[0] + 1] = [None] * max(lead, 0)  # type: ignore[list-item]
+    if len(declared) != len(dims) or lead < 0:
+        raise fail("SHP105", f"{what} is {show_type(type_.dtype, dims)}, declared {' '.join(type_.span.text.split())}", at,
+                   others=[Label(type_.span, "declared here")])
+    found: list[Size] = []
+    for axis, (expr, size) in enumerate(zip(declared, dims, strict=True)):
+        if expr is None:
+            found.append(size)
+            continue
+        if isinstance(expr, ast.Name):
+            known = expressions.find_dim(ctx, frame, expr.id)
+            if known is None and isinstance(constant := _constant_size(ctx, frame, expr), int | Poly):
+                known = constant
+            if known is None:
+                found.append(frame.bind_dim(expr.id, size, type_.span))
+                continue
+            wanted: Size = known
+        elif not exact and not isinstance(expr, ast.Number):
+            found.append(size)
+            continue
+        else:
+            wanted = size_of(ctx, frame, expr)
+        if not sizes.equal(size, wanted, what):
+            bound = frame.dims.get(expr.id) if isinstance(expr, ast.Name) else None
+            others = [Label(expr.span, f"declared {wanted} here" if not bound else "must agree here")]
+            if bound and bound[1] != type_.span:
+                others.append(Label(bound[1], f"{expr.span.text} is {wanted} here"))
+            raise fail("SHP106", f"dim {axis} of {what} is {size}, not {expr.span.text}"
+                       + (f" = {wanted}" if not isinstance(expr, ast.Number) else ""), at, others=others)
+        found.append(wanted)
+    return tuple(found)
+
+
+def _constant_size(ctx: Elaborator, frame: Frame, expr: ast.Name) -> Any:
+    """A name in a type that is no dim may be a constant integer: a const, or a loop variable."""
+    binding = expressions.find(frame, expr.id)
+    if binding is not None:
+        return static.whole(binding.value) if isinstance(binding.value, int) else None
+    if expr.id in frame.scope.consts:
+        return static.whole(ctx.const(frame.scope, expr.id))
+    return None
+
+
+def size_of(ctx: Elaborator, frame: Frame, expr: Any) -> Size:
+    """An expression in a type or in brackets after a net's name, as a size. Raises ModelError SHP110."""
+    value = static.whole(expressions.evaluate(ctx, frame, expr, dims_first=True))
+    if value is None:
+        raise fail("SHP110", "a size is a known integer", expr.span)
+    if not isinstance(value, Poly) and value < 0:
+        raise fail("SHP110", f"a size is not negative: {value}", expr.span)
+    if not isinstance(value, Poly) and value >= 1 << 62:
+        raise fail("SHP110", "this size does not fit into 63 bits", expr.span)
+    return value
+
+
+def declared_dims(ctx: Elaborator, frame: Frame, type_: ast.Type) -> tuple[Size, ...]:
+    """The dims of a declaration; every name must be bound already."""
+    found: list[Size] = []
+    for expr in type_.dims:
+        if isinstance(expr, ast.Ellipsis):
+            raise fail("SHP105", "`...` stands for the leading dims of an argument; here the shape must be given", expr.span)
+        if isinstance(expr, ast.Name):
+            known = expressions.find_dim(ctx, frame, expr.id)
+            if known is not None:
+                found.append(known)
+                continue
+        found.append(size_of(ctx, frame, expr))
+    return tuple(found)
+
+
+def leave(frame: Frame, result: Any) -> Any:
+    """Results as the caller knows their dims."""
+    if isinstance(result, TupleV):
+        return TupleV(tuple(leave(frame, item) for item in result.items), result.names)
+    if isinstance(result, Arr) and result.named:
+        return Arr(result.value, frame.rename(result.dims), result.weak)
+    return result
+
+
+def check_results(ctx: Elaborator, frame: Frame, net: ast.Net, result: Any, span: Span) -> Any:
+    """Hold the results of a net against `-> …`."""
+    if net.results is None or result is POISON:
+        return result
+    members = list(result.items) if isinstance(result, TupleV) else [result]
+    if len(members) != len(net.results):
+        raise fail("SHP105", f"{net.name.id} returns {len(members)} results, declared {len(net.results)}", span,
+                   others=[Label(t.span, "declared here") for t in net.results[:1]])
+    made = []
+    for index, (member, type_) in enumerate(zip(members, net.results, strict=True)):
+        what = f"result {index} of {net.name.id}" if len(members) > 1 else f"the result of {net.name.id}"
+        saved, frame.call_span = frame.call_span, span if not frame.scope.prelude else frame.call_span
+        try:
+            arr = arrays.convert(ctx, member, ctx.dtype(type_), what)
+            made.append(Arr(arr.value, match_dims(ctx, frame, type_, arr.dims, what, exact=True)))
+        except ShapeError as error:
+            raise fail(error.code, error.message, span, help=error.help, others=[Label(type_.span, "declared here")]) from None
+        finally:
+            frame.call_span = saved
+    return make_tuple(made, result.names if isinstance(result, TupleV) else ())
+
+
+def with_statics(ctx: Elaborator, net: NetV, given: list[Size | None], span: Span) -> NetV:
+    """`Dense[2, 16]`. Raises ModelError where the count differs or a value is no size."""
+    wanted = [s.id for s in net.decl.statics]
+    if len(given) != len(wanted):
+        text = f"{net.name} has {len(wanted)} static parameter{'s' if len(wanted) != 1 else ''}"
+        names = f" ({', '.join(wanted)})" if wanted else ""
+        raise fail("NAM020", f"{text}{names}, {len(given)} are given", span, others=[Label(net.decl.name.span, "defined here")])
+    for name, value in zip(wanted, given, strict=True):
+        if value is None or (not isinstance(value, Poly) and value < 0):
+            raise fail("SHP110", f"the static parameter {name} of {net.name} is a known integer, 0 or more", span)
+    statics = tuple(size for size in given if size is not None)
+    return NetV(net.decl, net.scope, net.instance, net.enclosing, net.defined_at, statics)
+
+
+def instance_of(path: str, owner: str, outer: Instance | None = None) -> Instance:
+    return Instance(path, owner, outer)
+
+
+def flat_arrays(ctx: Elaborator, result: Any, span: Span) -> list[Arr]:
+    """The results of a net as arrays. Raises ModelError where one is none."""
+    found = []
+    for item in flatten(result):
+        try:
+            found.append(arrays.to_arr(ctx, item))
+        except ShapeError as error:
+            raise fail(error.code, f"a net returns arrays: {error.message}", span) from None
+    return found
+
+
+__all__ = ["MAX_DEPTH", "ModelError", "bind", "call", "call_net", "with_statics"]

@@ -1,0 +1,50 @@
+"""Reading model files: text in UTF-8, or a diagnostic that says what the path is instead."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from gradcli.syntax.diagnostics import Source, fail, nearest
+
+MAX_BYTES = 64 << 20
+
+
+def read_source(path: Path, shown: str | None = None) -> Source:
+    """The text of a model file. Raises ModelError DAT110 … where there is none to read."""
+    name = shown or str(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        guess = None
+        if path.parent.is_dir():
+            guess = nearest(path.name, [p.name for p in path.parent.iterdir() if p.suffix == ".net"])
+        help_ = f"did you mean {path.with_name(guess)}?" if guess else None
+        raise fail("DAT110", f"there is no file {name}", help=help_) from None
+    except (OSError, ValueError) as error:
+        raise fail("DAT110", f"{name} cannot be read: {_reason(error)}") from None
+    if stat.S_ISDIR(mode):
+        raise fail("DAT110", f"{name} is a directory, not a model", help=f"run its cases with `gradcli test {name}`")
+    if stat.S_ISREG(mode) and path.stat().st_size > MAX_BYTES:
+        raise fail("DAT110", f"{name} is larger than {MAX_BYTES >> 20} MiB: a model is text, data belong into .npy files")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise fail("DAT110", f"{name} cannot be read: {_reason(error)}") from None
+    return decode(data, name)
+
+
+def decode(data: bytes, name: str) -> Source:
+    """Bytes as the text of a model. Raises ModelError DAT111 for what is no UTF-8."""
+    if data.startswith((b"\x93NUMPY", b"PK\x03\x04")):
+        raise fail("DAT111", f"{name} holds arrays, not a model", help="give it as data: `-i x=FILE`")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise fail("DAT111", f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8 text") from None
+    return Source(name, text)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,0 +1,159 @@
+"""Files: from syntax trees to scopes, with their imports. A file is one scope, whatever aliases it is imported by."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from gradcli.interp.scope import Scope
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, fail, nearest
+
+EDITIONS = (2026,)
+
+
+def load_scope(source: Source, base: Path, path: Path | None = None) -> Scope:
+    """The scope of a file with all that it imports, read breadth first.
+
+    Raises ModelError for syntax errors, unknown editions (EDN001), names defined twice (NAM004), imports that are
+    missing (NAM006) or form a cycle (NAM005).
+    """
+    main = _read(source, base)
+    files: dict[Path, Scope] = {path.resolve(): main} if path is not None else {}
+    work = [main]
+    while work:
+        scope = work.pop(0)
+        for item in scope.to_import:
+            target = (scope.base / item.path.value).expanduser()
+            key = _resolve(target, item)
+            inner = files.get(key)
+            if inner is None:
+                inner = files[key] = _read(_open(target, item), target.parent, f"{scope.prefix}{item.alias.id}.")
+                work.append(inner)
+            scope.imports[item.alias.id] = (item, inner)
+    _refuse_cycles(main)
+    return main
+
+
+@cache
+def load_prelude() -> Scope:
+    """The nets written in the language itself, `ops/prelude.net`."""
+    path = Path(__file__).parent.parent / "ops" / "prelude.net"
+    scope = _read(Source("prelude.net", path.read_text(encoding="utf-8"), prelude=True), path.parent)
+    scope.prelude = True
+    return scope
+
+
+def _open(target: Path, item: ast.Import) -> Source:
+    from gradcli.interp.files import read_source
+
+    try:
+        return read_source(target, shown=str(target))
+    except ModelError as error:
+        first = error.diagnostics[0]
+        guess = None
+        if target.parent.is_dir():
+            guess = nearest(target.name, [p.name for p in target.parent.glob("*.net")])
+        raise fail("NAM006", f"cannot import: {first.message}", item.path.span,
+                   help=f"did you mean \"{guess}\"?" if guess else None) from None
+
+
+def _resolve(target: Path, item: ast.Import) -> Path:
+    try:
+        return target.resolve()
+    except (OSError, RuntimeError, ValueError):
+        raise fail("NAM006", f"cannot import \"{item.path.value}\": the path has no end or no meaning", item.path.span) from None
+
+
+def _read(source: Source, base: Path, prefix: str = "") -> Scope:
+    """Parse one file and sort its items by name."""
+    from gradcli.syntax.parse import parse
+
+    scope = Scope(source, base, prefix)
+    errors: list[Diagnostic] = []
+    seen: dict[tuple[str, str], ast.Name] = {}
+    for position, item in enumerate(parse(source).items):
+        match item:
+            case ast.Edition():
+                errors.extend(_edition(item, position))
+                scope.edition = item.year
+            case ast.Import():
+                errors.extend(_twice(seen, "name", item.alias))
+                scope.to_import.append(item)
+            case ast.Net():
+                errors.extend(_twice(seen, "name", item.name))
+                errors.extend(_hides(item.name))
+                scope.nets[item.name.id] = item
+            case ast.Const():
+                errors.extend(_twice(seen, "name", item.name))
+                errors.extend(_hides(item.name))
+                scope.consts[item.name.id] = item
+            case ast.Dim():
+                errors.extend(_twice(seen, "dim", item.name))
+                scope.dims[item.name.id] = item
+            case ast.Input():
+                errors.extend(_twice(seen, "input", item.name))
+                scope.inputs[item.name.id] = item
+            case ast.Case():
+                scope.cases.append(item)
+    if source.prelude:
+        errors.clear()
+    if errors:
+        raise ModelError(errors)
+    return scope
+
+
+def _edition(item: ast.Edition, position: int) -> list[Diagnostic]:
+    if position:
+        return [Diagnostic("EDN001", "`edition` is the first line of a file", item.span)]
+    if item.year not in EDITIONS:
+        text = f"edition {item.year} needs another gradcli: this one knows edition {', '.join(map(str, EDITIONS))}"
+        newer = item.year > max(EDITIONS)
+        return [Diagnostic("EDN001", text, item.span, help="upgrade: `pip install -U gradcli`" if newer else None)]
+    return []
+
+
+def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) -> list[Diagnostic]:
+    known = seen.setdefault((space, name.id), name)
+    if known is name:
+        return []
+    return [Diagnostic("NAM004", f"`{name.id}` is defined twice", name.span, others=(Label(known.span, "first here"),))]
+
+
+def _hides(name: ast.Name) -> list[Diagnostic]:
+    from gradcli.interp.operators import OPERATORS
+    from gradcli.ir.aval import DTYPES
+
+    if name.span.source.prelude or not (name.id in OPERATORS or name.id in DTYPES or name.id in load_prelude().nets):
+        return []
+    return [Diagnostic("NAM003", f"`{name.id}` is an operator and cannot be hidden", name.span,
+                       help=f"choose another name, like `{name.id}_`")]
+
+
+def _refuse_cycles(main: Scope) -> None:
+    """Raises ModelError NAM005 with the whole cycle."""
+    trail: list[Scope] = []
+    steps: list[ast.Import] = []
+    done: set[int] = set()
+    work: list[tuple[Scope, ast.Import | None, bool]] = [(main, None, False)]
+    while work:
+        scope, via, leaving = work.pop()
+        if leaving:
+            trail.pop()
+            if via is not None:
+                steps.pop()
+            done.add(id(scope))
+            continue
+        if scope in trail:
+            at = trail.index(scope)
+            names = " → ".join([*(s.source.name for s in trail[at:]), scope.source.name])
+            assert via is not None
+            others = [Label(step.span, "imported here") for step in steps[at:]]
+            raise fail("NAM005", f"imports form a cycle: {names}", via.span, others=others)
+        if id(scope) in done:
+            continue
+        trail.append(scope)
+        if via is not None:
+            steps.append(via)
+        work.append((scope, via, True))
+        work.extend((inner, item, False) for item, inner in scope.imports.values())

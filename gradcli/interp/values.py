@@ -1,0 +1,247 @@
+"""What an expression of the language means while it is elaborated.
+
+Plain Python numbers, bools, strings, `None` and size polynomials are *static*: known now, and weak in dtype.
+Everything else is one of the classes below. An `Arr` is a handle on a graph value: it adds what the graph does not
+need to know, the names of its dims and whether its dtype is weak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import Poly, Size, name_of
+from gradcli.ir.graph import Value
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import Span
+
+if TYPE_CHECKING:
+    from gradcli.interp.scope import Frame, Instance, Scope
+
+
+class LoopInt(int):
+    """A loop variable, or static arithmetic that holds one: as an index it counts from 0 and is never negative."""
+
+
+class Arr:
+    """An array: a graph value, the sizes of its dims with their names, and whether its dtype is weak."""
+
+    __slots__ = ("dims", "named", "value", "weak")
+
+    def __init__(self, value: Value, dims: tuple[Size, ...] | None = None, weak: bool = False) -> None:
+        self.value = value
+        self.dims = value.aval.shape if dims is None else dims
+        self.named = dims is not None and any(name_of(d) is not None for d in dims)
+        self.weak = weak
+
+    @property
+    def dtype(self) -> str:
+        return self.value.aval.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.dims)
+
+    @property
+    def aval(self) -> Aval:
+        """With the names of its dims."""
+        return Aval(self.dims, self.value.aval.dtype)
+
+    def __str__(self) -> str:
+        return show_type(self.dtype, self.dims)
+
+
+def show_type(dtype: str, dims: tuple[Size, ...]) -> str:
+    """`f32[batch, 3]`, and `f32` for a scalar."""
+    if not dims:
+        return dtype
+    return f"{dtype}[{', '.join(show_size(d) for d in dims)}]"
+
+
+def show_size(size: Size) -> str:
+    """A named size shows both: `batch=128`; a symbol already reads as its name."""
+    name = name_of(size)
+    return str(size) if name is None or isinstance(size, Poly) else f"{name}={int(size)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListV:
+    """A list stays a list until an operator needs an array."""
+
+    items: tuple[Any, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TupleV:
+    """Several results; `names` holds a plain name of each, or ''."""
+
+    items: tuple[Any, ...]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetV:
+    """A net as a value: its definition, where its free names are looked up, and the instance that owns its params.
+
+    `statics` are the values of its static parameters, None while they are not given.
+    """
+
+    decl: ast.Net
+    scope: Scope
+    instance: Instance
+    enclosing: Frame | None = None
+    defined_at: int = 0  # bindings of the enclosing frame made later than this may not be used
+    statics: tuple[Size, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.decl.name.id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerV:
+    """`layer l1 = Dense[2, 16]`: a net with an instance of its own."""
+
+    net: NetV
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerArrayV:
+    layers: tuple[LayerV, ...]
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModuleV:
+    """What an import's alias stands for."""
+
+    scope: Scope
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradV:
+    """`grad(f, wrt=…, sens=…)` and `value_and_grad`: a net that takes the inputs of `fn` by the same names."""
+
+    fn: Callee
+    wrt: ast.Expr | None
+    sens: Any  # an elaboration value, or None
+    with_value: bool
+    span: Span
+    frame: Frame  # where the names of `wrt` that are not the net's own are looked up
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecomputeV:
+    """`checkpoint(f)`: `f`, whose values need not be kept."""
+
+    fn: Callee
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorV:
+    """An operator of the language by its name; called through the table in `operators`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CastV:
+    """`f32`, `i64`, … used as a function."""
+
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deferred:
+    """A keyword whose names mean dims or params of what it is given to: `axis=batch`, `wrt=(x, l1.w)`."""
+
+    expr: ast.Expr
+    frame: Frame
+
+
+class Poison:
+    """The value of a statement that was refused; what uses it is not reported again."""
+
+
+class Poisoned(Exception):  # noqa: N818 - not an error of its own: the error it follows from is already kept
+    """Raised when a `Poison` is used."""
+
+
+POISON = Poison()
+
+Callee = NetV | LayerV | GradV | RecomputeV | OperatorV | CastV
+
+
+def is_number(value: Any) -> bool:
+    """A static number or bool."""
+    return isinstance(value, int | float | Poly)
+
+
+def describe(value: Any) -> str:
+    """What a value is, for a message."""
+    match value:
+        case Arr():
+            return str(value)
+        case bool():
+            return "a bool"
+        case int() | Poly():
+            return "an integer"
+        case float():
+            return "a float"
+        case str():
+            return "a text"
+        case None:
+            return "None"
+        case ListV():
+            return f"a list of {len(value.items)}"
+        case TupleV():
+            return f"a tuple of {len(value.items)}"
+        case NetV():
+            return f"the net {value.name}"
+        case LayerV():
+            return f"a layer of {value.net.name}"
+        case LayerArrayV():
+            return f"an array of {len(value.layers)} layers"
+        case ModuleV():
+            return f"the import {value.name}"
+        case GradV():
+            return "a transformed net"
+        case OperatorV():
+            return f"the operator {value.name}"
+        case CastV():
+            return f"the type {value.dtype}"
+    return "a net"
+
+
+def flatten(value: Any) -> list[Any]:
+    """The members of nested tuples, in order."""
+    found: list[Any] = []
+    work = [value]
+    while work:
+        item = work.pop()
+        if isinstance(item, TupleV):
+            work.extend(reversed(item.items))
+        else:
+            found.append(item)
+    return found
+
+
+def make_tuple(items: list[Any] | tuple[Any, ...], names: tuple[str, ...] = ()) -> Any:
+    """A tuple with one member is that member."""
+    return items[0] if len(items) == 1 else TupleV(tuple(items), names)
+
+
+@dataclass(slots=True)
+class ParamInfo:
+    """One trainable value of a run: its path from the file, its graph input, and how it gets its first value."""
+
+    path: str  # absolute: `Net.l1.w`
+    seed_path: str  # below the net that owns it: `l1.w`
+    span: Span
+    arr: Arr | None = None
+    init: Callable[[], Any] | None = None  # gives an array; None while the declaration was not met yet
+    note: list[str] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""The typed dataflow graph: avals, primitives, values and nodes. It knows no operator."""

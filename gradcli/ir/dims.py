@@ -1,0 +1,264 @@
+"""Sizes of dims: integers when data is known, integer polynomials in symbols when it is not, with or without a name.
+
+A size is an `int` or a `Poly`; equal polynomials agree for all sizes. What holds for some sizes only (`n = 3`,
+`n ≥ 5`, `n even`) is assumed and recorded as a `Condition` by whoever opened `conditions()`; without a recorder it
+is refused. A size may carry a name (`NamedInt`, or `Poly.name`), which travels with it through shape rules that
+pass it along and is lost by arithmetic: that is how `mean(x, axis=batch)` finds its axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from fractions import Fraction
+from typing import NamedTuple
+
+Monomial = tuple[tuple[str, int], ...]  # ((symbol, power), …), sorted; () is the constant term
+
+
+class Name:
+    """The identity of a named dim: two dims are the same when they hold the same `Name`, not the same spelling."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class NamedInt(int):
+    """A known size with a name. Equal to the plain integer; arithmetic gives plain integers."""
+
+    name: Name
+
+    def __new__(cls, size: int, name: Name) -> NamedInt:
+        made = super().__new__(cls, size)
+        made.name = name
+        return made
+
+
+class Poly:
+    """A polynomial in size symbols with rational coefficients, whose value is an integer under the conditions."""
+
+    __slots__ = ("hash", "name", "terms")
+
+    def __init__(self, terms: Mapping[Monomial, Fraction], name: Name | None = None) -> None:
+        self.terms: dict[Monomial, Fraction] = {m: terms[m] for m in sorted(terms) if terms[m]}
+        self.name = name
+        self.hash = hash(tuple(self.terms.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Poly) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __add__(self, other: Size) -> Size:
+        terms = dict(self.terms)
+        for monomial, coefficient in poly(other).terms.items():
+            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
+        return reduced(terms)
+
+    def __mul__(self, other: Size) -> Size:
+        terms: dict[Monomial, Fraction] = {}
+        for m1, c1 in self.terms.items():
+            for m2, c2 in poly(other).terms.items():
+                powers = dict(m1)
+                for symbol_, power in m2:
+                    powers[symbol_] = powers.get(symbol_, 0) + power
+                monomial = tuple(sorted(powers.items()))
+                terms[monomial] = terms.get(monomial, Fraction(0)) + c1 * c2
+        return reduced(terms)
+
+    def __neg__(self) -> Size:
+        return self * -1
+
+    def __sub__(self, other: Size) -> Size:
+        return self + -other
+
+    def __rsub__(self, other: Size) -> Size:
+        return -self + other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        parts = []
+        for monomial, coefficient in sorted(self.terms.items(), key=lambda t: (-sum(p for _, p in t[0]), t[0])):
+            factors = [s if p == 1 else f"{s}**{p}" for s, p in monomial]
+            top, bottom = abs(coefficient.numerator), coefficient.denominator
+            if top != 1 or not factors:
+                factors.insert(0, str(top))
+            text = " * ".join(factors) + (f" / {bottom}" if bottom != 1 else "")
+            parts.append((" - " if parts else "-") + text if coefficient < 0 else (" + " if parts else "") + text)
+        return "".join(parts)
+
+    __repr__ = __str__
+
+
+Size = int | Poly
+
+
+def symbol(text: str, name: Name | None = None) -> Poly:
+    """An unknown size, `n ≥ 0`."""
+    return Poly({((text, 1),): Fraction(1)}, name)
+
+
+def poly(size: Size) -> Poly:
+    return size if isinstance(size, Poly) else Poly({(): Fraction(int(size))})
+
+
+def reduced(terms: Mapping[Monomial, Fraction]) -> Size:
+    """A plain integer when no symbol is left."""
+    made = Poly(terms)
+    if not made.terms:
+        return 0
+    if len(made.terms) == 1 and () in made.terms and made.terms[()].denominator == 1:
+        return int(made.terms[()])
+    return made
+
+
+def name_of(size: Size) -> Name | None:
+    return size.name if isinstance(size, NamedInt | Poly) else None
+
+
+def named(size: Size, name: Name | None) -> Size:
+    """The same size under another name, or under none."""
+    if isinstance(size, Poly):
+        return size if size.name is name else Poly(size.terms, name)
+    return NamedInt(size, name) if name is not None else int(size)
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    total: Size = 1
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def known(size: Size) -> int | None:
+    """The integer, or None while it is symbolic."""
+    return None if isinstance(size, Poly) else int(size)
+
+
+# ── what holds for some sizes only ──────────────────────────────────────────────────────────────────────────
+
+
+class Condition(NamedTuple):
+    """`n ≥ 5`, `2 * n = m`, `n even`; `why` says which rule needs it."""
+
+    text: str
+    why: str = ""
+
+
+_recorder: ContextVar[list[Condition] | None] = ContextVar("conditions", default=None)
+
+
+@contextmanager
+def conditions() -> Iterator[list[Condition]]:
+    """Record what is assumed about symbols while the block runs; each condition once, in order."""
+    found: list[Condition] = []
+    token = _recorder.set(found)
+    try:
+        yield found
+    finally:
+        _recorder.reset(token)
+
+
+def assume(text: str, why: str = "") -> bool:
+    """Record a condition; False when nobody records, so that the caller refuses."""
+    recorder = _recorder.get()
+    if recorder is None:
+        return False
+    if all(condition.text != text for condition in recorder):
+        recorder.append(Condition(text, why))
+    return True
+
+
+def equal(a: Size, b: Size, why: str = "") -> bool:
+    """Whether two sizes agree: surely, or under a condition that is recorded."""
+    if a == b:
+        return True
+    difference = a - b
+    if not isinstance(difference, Poly):
+        return False
+    left, right = (a, b) if isinstance(a, Poly) else (b, a)
+    if never_zero(difference):
+        return False
+    return assume(f"{left} = {right}", why)
+
+
+def never_zero(difference: Poly) -> bool:
+    """Sizes are ≥ 0, so a polynomial whose terms share one sign with a constant among them has no zero."""
+    constant = difference.terms.get((), Fraction(0))
+    return constant != 0 and all((c > 0) == (constant > 0) for c in difference.terms.values())
+
+
+def at_least(a: Size, b: Size, why: str = "") -> bool:
+    """Whether `a ≥ b`: surely, or under a condition that is recorded."""
+    difference = a - b
+    if not isinstance(difference, Poly):
+        return difference >= 0
+    if all(c > 0 for c in difference.terms.values()):
+        return True
+    if all(c < 0 for c in difference.terms.values()) and () in difference.terms:
+        return False
+    rest = dict(difference.terms)
+    constant = rest.pop((), Fraction(0))
+    if len(rest) == 1:  # c * n ≥ -constant
+        ((monomial, coefficient),) = rest.items()
+        bound = -constant / coefficient
+        limit = -(-bound // 1) if coefficient > 0 else bound // 1
+        return assume(f"{Poly({monomial: Fraction(1)})} {'≥' if coefficient > 0 else '≤'} {limit}", why)
+    return assume(f"{a} ≥ {b}", why)
+
+
+def divide(a: Size, by: int, why: str = "") -> Size | None:
+    """`a / by` where it is whole: surely, or under a condition (`n even`); None where it is not."""
+    if not isinstance(a, Poly):
+        return a // by if by and a % by == 0 else None
+    if by == 0:
+        return None
+    quotient = Poly({m: c / by for m, c in a.terms.items()})
+    if all(c.denominator == 1 for c in quotient.terms.values()):
+        return reduced(quotient.terms)
+    text = f"{a} even" if by == 2 else f"{a} divisible by {by}"
+    return quotient if assume(text, why) else None
+
+
+def quotient(a: Size, b: Size, why: str = "") -> Size | None:
+    """`a / b` for `reshape(x, [-1, b])`: whole, by a common factor of both, or under a condition."""
+    if not isinstance(b, Poly):
+        return divide(a, int(b), why)
+    if a == b:
+        return 1
+    if len(b.terms) == 1 and isinstance(a, Poly):
+        ((divisor, scale),) = b.terms.items()
+        terms: dict[Monomial, Fraction] = {}
+        for monomial, coefficient in a.terms.items():
+            powers = dict(monomial)
+            for symbol_, power in divisor:
+                powers[symbol_] = powers.get(symbol_, 0) - power
+            if any(power < 0 for power in powers.values()):
+                return None
+            terms[tuple(sorted((s, p) for s, p in powers.items() if p))] = coefficient / scale
+        return reduced(terms)
+    return None
+
+
+def broadcast(a: Size, b: Size) -> Size | None:
+    """The size two aligned dims broadcast to, keeping a name where one has it; None where they disagree."""
+    if not isinstance(a, Poly) and not isinstance(b, Poly):
+        if a == b:
+            return a if isinstance(a, NamedInt) else b
+        return b if a == 1 else a if b == 1 else None
+    if not isinstance(a, Poly) and a == 1:
+        return b
+    if not isinstance(b, Poly) and b == 1:
+        return a
+    if equal(a, b, "broadcasting"):
+        return a if name_of(a) is not None or not isinstance(b, Poly) else b
+    return None

@@ -1,0 +1,123 @@
+"""What a user asks of a model, and what comes back: plain values between the command line, the API and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gradcli.syntax.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Verb = Literal["grad", "eval"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One run of a model. Texts are as typed on the command line (`-i x=…` gives `("x", "…")`)."""
+
+    verb: Verb = "grad"
+    net: str | None = None
+    inputs: tuple[tuple[str, str], ...] = ()  # NAME, VALUE: an expression or a file reference
+    arrays: Mapping[str, Any] = field(default_factory=dict)  # inputs given as arrays (Python API); they win
+    inputs_file: str | None = None
+    params_file: str | None = None
+    param_arrays: Mapping[str, Any] = field(default_factory=dict)
+    partial: bool = False
+    consts: tuple[tuple[str, str], ...] = ()
+    dtype: str | None = None
+    backend: Literal["auto", "numpy", "cupy"] = "auto"
+    device: int = 0
+    threads: int | None = None
+    memory: int | None = None  # bytes
+    fast_math: bool = False
+    get_all: bool = False
+    get_by_list: bool = False
+    wrt: str | None = None  # `x,l1.w`, `all`, `params`
+    sens: tuple[str, ...] = ()  # VALUE or NAME=VALUE, each as typed
+    sens_arrays: Any = None  # Python API: an array, or a mapping/tuple of arrays
+    order: int = 1
+    value: bool = False
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One array of a result.
+
+    `name` is what it is stored under (`x`, `l1.w`, `x,y` for order 2, `value/out`); `wrt` the names it is a
+    derivative by; `kind` of the last of them; `zero` why it is all zero: `{"reason": …, "at": [places]}` or None.
+    """
+
+    name: str
+    kind: Literal["input", "param", "value", "at"]
+    array: np.ndarray[Any, Any]
+    dtype: str
+    wrt: tuple[str, ...] = ()
+    zero: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run gave, ready to be drawn, written or compared."""
+
+    verb: Verb
+    model: str
+    net: str
+    edition: int
+    backend: str  # "numpy" or "cupy"
+    threads: int
+    sens: tuple[dict[str, Any], ...]  # {"output", "kind": "ones"|"file"|"expression"|"random"|"basis"|"array", "source"}
+    values: tuple[Entry, ...] | None
+    grads: tuple[Entry, ...]
+    notes: tuple[Diagnostic, ...]
+    why_backend: str = ""  # what `auto` chose and why
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case of a model file: `message` is empty when it passed."""
+
+    file: str
+    case: str
+    status: Literal["passed", "failed", "error"]
+    message: str
+    seconds: float
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`check` of one file: what is refused or doubtful, and for each net the sizes it is proved for."""
+
+    file: str
+    diagnostics: tuple[Diagnostic, ...]
+    nets: tuple[CheckedNet, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedNet:
+    """`net Net(x: f32[m, k], y: f32[k, n]) -> f32[m, n]`, for all sizes under `conditions`."""
+
+    name: str
+    inputs: tuple[tuple[str, str], ...]  # name, aval as text
+    params: tuple[tuple[str, str], ...]
+    outputs: tuple[tuple[str, str], ...]
+    conditions: tuple[str, ...]
+    skipped: str = ""  # why it could not be checked alone
+
+
+Stage = Literal["ast", "graph", "grad", "optimized"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """Where a model comes from: a path, `-` for standard input, or an expression given with `-e`."""
+
+    path: Path | None = None
+    text: str | None = None
+    name: str = ""
+    expression: bool = False

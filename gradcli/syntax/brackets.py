@@ -1,0 +1,173 @@
+"""Which bracket closes which; then newlines inside ( ) and [ ] go, and braces that are missing are put in.
+
+An open bracket that is never closed would swallow the rest of the file. So words that only start a statement or an
+item show that one was forgotten, and the newlines after it count again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gradcli.syntax.lex import Problems, Token
+
+DEEPEST = 100  # blocks inside blocks
+OPENERS = {")": "(", "]": "[", "}": "{"}
+CLOSERS = {"(": ")", "[": "]", "{": "}"}
+# Words that never stand between ( and ) or [ and ].
+STATEMENT_WORDS = frozenset(("return", "param", "layer", "net", "case", "expect", "for", "while"))
+# Words that start an item where a name, a text or a number follows; elsewhere they may be names.
+ITEM_WORDS = frozenset(("input", "const", "dim", "import", "edition"))
+
+
+def arrange(tokens: list[Token], problems: Problems) -> list[Token]:
+    """`tokens` as the parser reads them: newlines only where they end something, brackets in pairs."""
+    pairs = _Pairs(tokens, problems.source.text)
+    pairs.run()
+    if pairs.open_at_end:
+        # A `}` is missing somewhere: take a net that is not indented for the start of a new item.
+        pairs = _Pairs(tokens, problems.source.text, nets_unindented=True)
+        pairs.run()
+    pairs.report(problems)
+    depth = 0
+    arranged: list[Token] = []
+    for number, token in enumerate(tokens):
+        kind = token.kind
+        for _ in range(pairs.missing.get(number, 0)):
+            arranged.append(Token("}", token.start, token.start))
+            arranged.append(Token("_END", token.start, token.start))
+        if kind == "_END":
+            newline = not problems.source.text.startswith(";", token.start)
+            if newline and (depth or (arranged and arranged[-1].kind == "_END")):
+                continue
+        elif number in pairs.partner:
+            if kind in ("(", "["):
+                depth += 1
+            elif kind in (")", "]"):
+                depth -= 1
+                token = Token(CLOSERS[tokens[pairs.partner[number]].kind], token.start, token.end)
+        elif kind in (")", "]"):
+            continue  # reported; it closes nothing
+        arranged.append(token)
+    return arranged
+
+
+@dataclass
+class _Pairs:
+    """Finds the partner of every bracket in one walk, whatever is wrong with them."""
+
+    tokens: list[Token]
+    text: str
+    nets_unindented: bool = False
+    partner: dict[int, int] = field(default_factory=dict)  # token number of a bracket → that of its partner
+    missing: dict[int, int] = field(default_factory=dict)  # token number → how many `}` are missing before it
+    open_at_end: bool = False
+    _open: list[int] = field(default_factory=list)
+    _counts: dict[str, int] = field(default_factory=lambda: {"(": 0, "[": 0, "{": 0})
+    _unclosed: list[tuple[int, int]] = field(default_factory=list)  # an opener, and the token that shows it
+    _unopened: list[int] = field(default_factory=list)
+    _too_deep: int | None = None
+
+    def run(self) -> None:
+        """Walk over the tokens."""
+        for number, token in enumerate(self.tokens):
+            kind = token.kind
+            if kind in ("(", "["):
+                self._push(number)
+            elif kind in (")", "]"):
+                self._close(number)
+            elif kind == "{":
+                self._give_up("([", number)
+                self._push(number)
+                if self._counts["{"] > DEEPEST and self._too_deep is None:
+                    self._too_deep = number
+            elif kind == "}":
+                self._give_up("([", number)
+                if self._open:
+                    self._match(number)
+            elif kind in STATEMENT_WORDS or kind == "_END" and self.text.startswith(";", token.start):
+                self._give_up("([", number)
+                if kind == "case" or kind == "net" and self.nets_unindented:
+                    self._new_item(number)
+            elif kind in ITEM_WORDS and self._starts_item(number):
+                self._give_up("([", number)
+                self._new_item(number)
+        last = len(self.tokens) - 1
+        self._give_up("([", last)
+        self.open_at_end = bool(self._open)
+        self._give_up("{", last)
+
+    def report(self, problems: Problems) -> None:
+        """Add what was found to `problems`."""
+        last = len(self.tokens) - 1
+        if self._too_deep is not None:
+            token = self.tokens[self._too_deep]
+            message = f"blocks stand in each other more than {DEEPEST} deep"
+            problems.add("SYN022", message, token.start, token.end, help="give the inner ones to a net of their own")
+            problems.raise_any()
+        for opener, shown in self._unclosed:
+            token = self.tokens[opener]
+            closer = CLOSERS[token.kind]
+            others = problems.label(self.tokens[shown], f"`{closer}` is missing before this") if shown < last else ()
+            message = f"`{token.kind}` is never closed"
+            problems.add("SYN002", message, token.start, token.end, others=others, help=f"close it with `{closer}`")
+            if problems.full:
+                problems.raise_any()
+        for closer_number in self._unopened:
+            token = self.tokens[closer_number]
+            help = f"remove it, or open a `{OPENERS[token.kind]}` before it"
+            problems.add("SYN003", f"`{token.kind}` closes nothing", token.start, token.end, help=help)
+            if problems.full:
+                problems.raise_any()
+        for number, opener in self.partner.items():
+            token, other = self.tokens[number], self.tokens[opener]
+            if number > opener and OPENERS[token.kind] != other.kind:
+                right = CLOSERS[other.kind]
+                message = f"`{other.kind}` is closed by `{token.kind}`"
+                others = problems.label(other, "opened here")
+                problems.add("SYN003", message, token.start, token.end, others=others, help=f"write `{right}`")
+                if problems.full:
+                    problems.raise_any()
+
+    def _starts_item(self, number: int) -> bool:
+        """Whether the soft word at `number` begins a line and an item."""
+        before = self.tokens[number - 1].kind if number else "_END"
+        return before == "_END" and self.tokens[number + 1].kind in ("NAME", "STRING", "INT")
+
+    def _new_item(self, number: int) -> None:
+        """An item that is not indented: every block ends before it."""
+        start = self.tokens[number].start
+        if start == 0 or self.text[start - 1] == "\n":
+            self._give_up("{", number)
+
+    def _push(self, number: int) -> None:
+        self._open.append(number)
+        self._counts[self.tokens[number].kind] += 1
+
+    def _pop(self) -> int:
+        opener = self._open.pop()
+        self._counts[self.tokens[opener].kind] -= 1
+        return opener
+
+    def _match(self, number: int) -> None:
+        opener = self._pop()
+        self.partner[opener] = number
+        self.partner[number] = opener
+
+    def _close(self, number: int) -> None:
+        """`)` or `]`: the nearest of its kind in this block, else the innermost bracket, else nothing."""
+        wanted = OPENERS[self.tokens[number].kind]
+        if self._counts[wanted]:
+            while self.tokens[self._open[-1]].kind != wanted:
+                self._unclosed.append((self._pop(), number))
+        elif not self._counts["("] + self._counts["["]:
+            self._unopened.append(number)
+            return
+        self._match(number)
+
+    def _give_up(self, kinds: str, number: int) -> None:
+        """The innermost brackets of these kinds are never closed, as the token at `number` shows."""
+        while self._open and self.tokens[self._open[-1]].kind in kinds:
+            opener = self._pop()
+            self._unclosed.append((opener, number))
+            if self.tokens[opener].kind == "{":
+                self.missing[number] = self.missing.get(number, 0) + 1

@@ -1,0 +1,188 @@
+"""Text → syntax tree, or every independent syntax error at once.
+
+Tokens (`lex.py`) are put in order (`brackets.py`) and walk through the LALR(1) tables that Lark made of
+`grammar.lark` (`tables.py`), which call `build.py` at each reduction. The walk keeps two stacks and never recurses:
+depth is bounded by memory only, time is linear in the text. After an error (`explain.py`) it goes back to the
+enclosing list of statements and on behind the end of the broken one, so that one mistake costs one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+from gradcli.syntax import ast
+from gradcli.syntax.brackets import arrange
+from gradcli.syntax.build import Builder
+from gradcli.syntax.diagnostics import Source, Span
+from gradcli.syntax.explain import Situation, explain
+from gradcli.syntax.lex import Problems, Token, scan
+from gradcli.syntax.tables import tables
+
+# What stands in for a header that is broken, so that the statements of its block are read all the same.
+HEADER = ("net", "NAME", "(", ")")
+
+
+def parse(source: Source) -> ast.Module:
+    """The tree of a whole file; an empty file has no items. Raises ModelError with up to 20 errors, SYN001 to SYN027."""
+    problems = Problems(source)
+    tokens, comments = scan(source, problems)
+    items = _Walk("module", arrange(tokens, problems), problems).run()
+    problems.raise_any()
+    return ast.Module(source, cast("tuple[ast.Item, ...]", items), tuple(comments))
+
+
+def parse_expression(source: Source) -> ast.Expr:
+    """The tree of one expression, as after `-e`, `-i` and `--sens`; newlines are free. Raises ModelError likewise."""
+    problems = Problems(source)
+    tokens, _ = scan(source, problems)
+    arranged = arrange(tokens, problems)
+    plain = [token for token in arranged if token.kind != "_END" or source.text.startswith(";", token.start)]
+    expression = _Walk("expression", plain, problems).run()
+    problems.raise_any()
+    return cast(ast.Expr, expression)
+
+
+@cache
+def _lists() -> tuple[dict[int, str], frozenset[int]]:
+    """States in which a list of items or statements may go on, and states right after the `{` of a block."""
+    goes_on = {
+        row[symbol]: symbol for row in tables().gotos for symbol in ("items", "statements") if symbol in row
+    }
+    opened = frozenset(row["{"] for row in tables().actions if row.get("{", -1) >= 0)
+    return goes_on, opened
+
+
+class _Walk:
+    """One walk over the tables. `states`, `values`, `starts` and `ends` are stacks; a rule pops its members."""
+
+    def __init__(self, start: str, tokens: list[Token], problems: Problems) -> None:
+        self.tokens = [*tokens, Token("$END", len(problems.source.text), len(problems.source.text))]
+        self.problems = problems
+        self.start = start
+        self.states = [tables().starts[start]]
+        self.values: list[Any] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        builder = Builder(problems)
+        self.methods: list[Callable[..., Any] | None] = [
+            getattr(builder, method) if method else None for _, _, method, _ in tables().rules
+        ]
+
+    def run(self) -> Any:
+        """The value of the whole text; None or a part of it where there are errors."""
+        position = 0
+        while position < len(self.tokens):
+            if self._feed(self.tokens[position]):
+                position += 1
+            else:
+                position = self._recover(position)
+        return self.values[-1] if self.values else None
+
+    def _feed(self, token: Token) -> bool:
+        """Reduce as far as `token` says, then shift it; False where it cannot stand."""
+        table = tables()
+        actions, gotos, rules, methods = table.actions, table.gotos, table.rules, self.methods
+        states, values, starts, ends = self.states, self.values, self.starts, self.ends
+        source, kind, final = self.problems.source, token.kind, table.ends[self.start]
+        while True:
+            action = actions[states[-1]].get(kind)
+            if action is None:
+                return kind == "$END" and states[-1] == final
+            if action >= 0:
+                states.append(action)
+                values.append(token)
+                starts.append(token.start)
+                ends.append(token.end)
+                return True
+            symbol, size, _, kept = rules[-1 - action]
+            method = methods[-1 - action]
+            if method is None:  # its only member stands for itself
+                del states[-1]
+            elif size:
+                span = Span(source, starts[-size], ends[-1])
+                value = method(span, *[values[member - size] for member in kept])
+                del states[-size:]
+                values[-size:] = (value,)
+                starts[-size:] = (span.start,)
+                ends[-size:] = (span.end,)
+            else:
+                at = ends[-1] if ends else 0
+                values.append(method(Span(source, at, at)))
+                starts.append(at)
+                ends.append(at)
+            states.append(gotos[states[-1]][symbol])
+
+    # ── after an error ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _recover(self, position: int) -> int:
+        """Report the token at `position`, which cannot stand there; the position to go on from."""
+        token = self.tokens[position]
+        begin = position
+        while begin and self.tokens[begin - 1].kind not in ("_END", "{", "}"):
+            begin -= 1
+        expected = frozenset(tables().actions[self.states[-1]])
+        level = self._level()
+        if not self.problems.within(self.tokens[begin].start, token.end) and token.kind != "$END" or not self.problems.found:
+            explain(Situation(self.problems, self.tokens, position, begin, expected, level))
+        if self.problems.full or self.start == "expression":
+            return len(self.tokens)
+        if "{" in expected and token.kind == "_END":
+            return self._open_block(position)
+        goes_on, opened = _lists()
+        while len(self.states) > 1 and self.states[-1] not in goes_on and self.states[-1] not in opened:
+            self._drop()
+        return self._skip(position, self.tokens[begin].start)
+
+    def _level(self) -> str:
+        """Where the error is: in `items`, in `statements`, or in an `expression` of its own."""
+        goes_on, opened = _lists()
+        for state in reversed(self.states):
+            if state in opened:
+                return "statements"
+            if state in goes_on:
+                return goes_on[state]
+        return "items" if self.start == "module" else "expression"
+
+    def _open_block(self, position: int) -> int:
+        """A `{` is missing at the end of a line: it may stand on the next, or only its `}` be there, or neither."""
+        if self.tokens[position + 1].kind == "{":
+            return position + 1
+        rest = [token.kind for token in self.tokens[position:]]
+        _, opened = _lists()
+        at = self.tokens[position].start
+        if rest.count("}") - rest.count("{") > sum(state in opened for state in self.states):
+            self._feed(Token("{", at, at))
+            return position
+        while self.tokens[position].kind != "$END" and not self._unindented(position):
+            position += 1
+        goes_on, opened = _lists()
+        while len(self.states) > 1 and self.states[-1] not in goes_on and self.states[-1] not in opened:
+            self._drop()
+        return position
+
+    def _unindented(self, position: int) -> bool:
+        """Whether the token stands at the very beginning of its line, and does not close or end something."""
+        token, text = self.tokens[position], self.problems.source.text
+        return token.kind not in ("_END", "}") and (token.start == 0 or text[token.start - 1] == "\n")
+
+    def _skip(self, position: int, start: int) -> int:
+        """Past the broken statement that starts at offset `start`; a block in it is still read."""
+        while True:
+            match self.tokens[position].kind:
+                case "_END":
+                    return position
+                case "}" if self._level() == "statements":
+                    return position
+                case "$END":
+                    return position if self._level() == "items" else len(self.tokens)
+                case "{":
+                    for kind in HEADER:
+                        self._feed(Token(kind, start, start))
+                    return position
+            position += 1
+
+    def _drop(self) -> None:
+        for stack in (self.states, self.values, self.starts, self.ends):
+            del stack[-1:]

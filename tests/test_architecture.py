@@ -1,0 +1,166 @@
+"""The rooms of the house and the one direction of imports between them, read from the syntax trees of the modules.
+
+`cli → api → {interp, ad, passes, plan, backends, report} → ops → ir → syntax.diagnostics`
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "gradcli"
+
+# What the modules of a room may import of gradcli besides their own room. A room is a folder, or a module at the top.
+MAY_IMPORT: dict[str, set[str]] = {
+    "syntax.diagnostics": set(),
+    "syntax": {"syntax.diagnostics"},
+    "request": {"syntax.diagnostics"},
+    "ir": {"syntax.diagnostics"},
+    "ops": {"ir", "syntax.diagnostics"},
+    "data": {"ir", "request", "syntax.diagnostics"},
+    "ad": {"ops", "ir", "syntax.diagnostics"},
+    "passes": {"ops", "ir", "syntax.diagnostics"},
+    "plan": {"ops", "ir", "syntax.diagnostics"},
+    "backends": {"plan", "ops", "ir", "syntax.diagnostics"},
+    "interp": {"ad", "data", "ops", "ir", "syntax", "syntax.diagnostics"},
+    "report": {"data", "ops", "ir", "request", "syntax", "syntax.diagnostics"},
+    "api": {
+        *("interp", "ad", "passes", "plan", "backends", "report", "data", "ops", "ir"),
+        *("request", "syntax", "syntax.diagnostics", "gradcli"),
+    },
+    "cli": {"api", "report", "request", "syntax.diagnostics", "gradcli"},
+    "gradcli": {"api", "request", "syntax.diagnostics"},  # gradcli/__init__.py, the public names
+    "__main__": {"cli", "api", "request", "syntax.diagnostics", "gradcli"},
+}
+
+# Packages that cost start-up, or that only one place may know, and who may import them.
+ONLY = {
+    "lark": lambda module: module in ("syntax.parse", "syntax.tables"),
+    "rich": lambda module: room(module) == "report",
+    "cupy": lambda module: module == "backends.cupy",
+    "cupyx": lambda module: module == "backends.cupy",
+    "typer": lambda module: room(module) in ("cli", "__main__"),
+}
+
+LINES = 400
+LONGER: dict[str, str] = {"syntax._tables": "written by tools/make_tables.py"}  # module: why it may be longer
+
+
+def module_of(path: Path) -> str:
+    """`ir.graph` for gradcli/ir/graph.py, `ir` for gradcli/ir/__init__.py, `gradcli` for gradcli/__init__.py."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(parts) or "gradcli"
+
+
+MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def room(module: str) -> str:
+    """The room a module (or a dotted name below `gradcli`) belongs to."""
+    return "syntax.diagnostics" if module.startswith("syntax.diagnostics") else module.split(".")[0]
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Dotted names of everything a module imports, wherever in its text, with the line."""
+    here = module_of(path)
+    package = "gradcli" if path.name == "__init__.py" and here == "gradcli" else f"gradcli.{here}"
+    if path.name != "__init__.py":
+        package = package.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            name = ".".join(part for part in (base, node.module or "") if part)
+            for alias in node.names:
+                below = f"{name}.{alias.name}"
+                yield (below if below.removeprefix("gradcli.") in MODULES else name), node.lineno
+
+
+def test_every_room_has_its_rule() -> None:
+    assert {room(module) for module in MODULES} <= set(MAY_IMPORT)
+
+
+def test_the_rules_point_one_way() -> None:
+    done: set[str] = set()
+    left = {name: set(allowed) for name, allowed in MAY_IMPORT.items()}
+    left["api"].discard("gradcli")  # for the version, which lies in the package itself
+    while left:
+        free = {name for name, allowed in left.items() if allowed <= done}
+        assert free, f"a cycle among {sorted(left)}"
+        done |= free
+        left = {name: allowed for name, allowed in left.items() if name not in free}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    allowed = MAY_IMPORT[room(module)] | {room(module)}
+    wrong = [
+        f"gradcli/{MODULES[module].relative_to(PACKAGE)}:{line} imports {name}"
+        for name, line in imports(MODULES[module])
+        if name.split(".")[0] == "gradcli"
+        and room(name.removeprefix("gradcli").removeprefix(".") or "gradcli") not in allowed
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", ONLY)
+def test_only_its_own_place_knows_a_package(package: str) -> None:
+    wrong = [
+        f"{module}:{line}"
+        for module, path in MODULES.items()
+        if not ONLY[package](module)
+        for name, line in imports(path)
+        if name.split(".")[0] == package
+    ]
+    assert not wrong, f"{package} is imported by {wrong}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short_and_says_what_it_is(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    lines = text.count("\n")
+    assert lines <= LINES or module in LONGER, f"{lines} lines: asking to be two"
+    assert not (module in LONGER and lines <= LINES), f"{module} is short enough to leave the list"
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text)), "no module docstring"
+
+
+# ── start-up ────────────────────────────────────────────────────────────────────────────────────────────────
+
+NEVER = {"cupy", "jax", "torch", "pydantic"}
+WITHOUT = {
+    ("--version",): {"numpy", "rich", "lark", "typer"},
+    ("--help",): {"numpy", "rich", "lark"},
+    ("check", "models/guide/matmul.net"): {"numpy", "rich"},
+    ("grad", "models/guide/matmul.net", "--json"): {"rich"},
+}
+
+LOADED = """
+import json, sys
+sys.argv = ["gradcli", *json.loads(sys.argv[1])]
+from gradcli.__main__ import main
+try:
+    code = main()
+except SystemExit as stop:
+    code = stop.code
+sys.stderr.write("\\n" + json.dumps([code or 0, sorted({name.split(".")[0] for name in sys.modules})]))
+"""
+
+
+@pytest.mark.parametrize("arguments", WITHOUT, ids=" ".join)
+def test_what_a_command_imports(arguments: tuple[str, ...]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, json.dumps(arguments)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    code, loaded = json.loads(ran.stderr.rpartition("\n")[2])
+    assert code == 0, ran.stderr
+    assert not (NEVER | WITHOUT[arguments]) & set(loaded)

@@ -1,0 +1,1 @@
+"""What the maintainers run: generated pages, transcripts of the manual, parser tables."""
