@@ -19,7 +19,7 @@ PACKAGE = ROOT / "gradcli"
 
 # What the modules of a room may import of gradcli besides their own room. A room is a folder, or a module at the top.
 MAY_IMPORT: dict[str, set[str]] = {
-    "syntax.diagnostics": set(),
+    "syntax.diagnostics": set(),  # with syntax.codes: what an error is, and what is said about it
     "syntax": {"syntax.diagnostics"},
     "request": {"syntax.diagnostics"},
     "ir": {"syntax.diagnostics"},
@@ -64,8 +64,11 @@ MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def room(module: str) -> str:
-    """The room a module (or a dotted name below `gradcli`) belongs to."""
-    return "syntax.diagnostics" if module.startswith("syntax.diagnostics") else module.split(".")[0]
+    """The room a module (or a dotted name below `gradcli`) belongs to; the modules at the top make up the API."""
+    if module.startswith(("syntax.diagnostics", "syntax.codes")):
+        return "syntax.diagnostics"
+    first = module.split(".")[0]
+    return "api" if (PACKAGE / f"{first}.py").exists() and first not in MAY_IMPORT else first
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:

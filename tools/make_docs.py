@@ -131,7 +131,7 @@ def codes() -> dict[str, Any]:
     for room in sorted(pkgutil.iter_modules(gradcli.__path__), key=lambda info: info.name):
         name = f"gradcli.{room.name}.codes"
         if room.ispkg and importlib.util.find_spec(name):
-            for code, entry in importlib.import_module(name).CODES.items():
+            for code, entry in getattr(importlib.import_module(name), "CODES", {}).items():
                 if code in found and found[code] is not entry:
                     raise ValueError(f"{code} is described twice")
                 found[code] = entry
@@ -171,7 +171,8 @@ def _by_family(entries: Iterable[Any]) -> list[tuple[str, list[Any]]]:
 
 
 def _fenced(text: str) -> list[str]:
-    return ["```net", *text.strip("\n").splitlines(), "```"]
+    language = "sh" if text.startswith(("gradcli ", "cp ", "python ")) else "net"
+    return [f"```{language}", *text.strip("\n").splitlines(), "```"]
 
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────

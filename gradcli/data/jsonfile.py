@@ -17,7 +17,7 @@ from gradcli.data.files import DataFile, printable
 from gradcli.data.numbers import Numbers
 from gradcli.data.stored import Stored, pick
 from gradcli.data.text import decode
-from gradcli.ir.aval import DTYPES
+from gradcli.ir.aval import DTYPES, INTS
 from gradcli.syntax.diagnostics import ModelError
 
 WORDS = {"nan": nan, "inf": inf, "-inf": -inf}
@@ -145,12 +145,22 @@ def _stored(
     numbers = Numbers.empty()
     numbers.extend(leaves, whole=kinds <= {int})
     if kinds == {bool}:
-        dtype = "bool" if dtype is None else dtype
+        dtype = dtype or "bool"
     if shape is not None and found != shape and (leaves or 0 not in shape or found != shape[: len(found)]):
         raise file.fail("DAT032", f"{what} says that its shape is {list(shape)}, but its data has {list(found)}")
-    if dtype is not None and dtype not in DTYPES:
-        raise file.fail("DAT013", f"{what} says that it holds {printable(str(dtype))[:40]}")
+    if dtype is not None:
+        _check_dtype(dtype, leaves, kinds, what, file)
     return numbers.stored(file, key, found if shape is None else shape, dtype)
+
+
+def _check_dtype(dtype: str, leaves: list[Any], kinds: set[type], what: str, file: DataFile) -> None:
+    """Raises DAT013 where the numbers of a document are not of the dtype that it says."""
+    if dtype not in DTYPES:
+        raise file.fail("DAT013", f"{what} says that it holds {printable(str(dtype))[:40]}")
+    holds = kinds == {bool} if dtype == "bool" else kinds == {int} if dtype in INTS else bool not in kinds
+    bits = 63 if dtype == "i64" else 31
+    if leaves and not (holds and (dtype not in INTS or all(-(1 << bits) <= leaf < 1 << bits for leaf in leaves))):
+        raise file.fail("DAT013", f"{what} says that it holds {dtype}, and its numbers are not")
 
 
 def _flatten(value: Any, what: str, file: DataFile) -> tuple[tuple[int, ...], list[Any]]:

@@ -97,7 +97,7 @@ def _entry(entry: object, what: str, file: DataFile) -> tuple[Layout, int, int]:
         raise unsupported(kind, what, file)
     layout = Layout(check_shape(entry["shape"], int(element[-1]), here, "DAT021"), element)
     match offsets:
-        case [int(begin), int(end)] if 0 <= begin <= end and end - begin == layout.nbytes:
+        case [begin, end] if type(begin) is type(end) is int and begin >= 0 and end - begin == layout.nbytes:
             return layout, begin, end
     raise here.fail("DAT021", f"{{}} has data_offsets that do not fit its shape ({layout.nbytes:,} bytes)")
 

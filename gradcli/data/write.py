@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -156,6 +155,8 @@ def _write_bytes(stream: Any, array: Array) -> None:
 
 
 def _write_npz(stream: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    import zipfile
+
     with zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", FIRST_DAY), "w", force_zip64=True) as member:

@@ -84,13 +84,16 @@ class _Pairs:
                 self._give_up("([", number)
                 if self._open:
                     self._match(number)
-            elif kind in STATEMENT_WORDS or kind == "_END" and self.text.startswith(";", token.start):
+            elif kind == "_END" and self.text.startswith(";", token.start):
                 self._give_up("([", number)
-                if kind == "case" or kind == "net" and self.nets_unindented:
+            elif kind in STATEMENT_WORDS and self._starts_line(number):
+                self._give_up("([", number)
+                if kind == "case" or (kind == "net" and self.nets_unindented):
                     self._new_item(number)
-            elif kind in ITEM_WORDS and self._starts_item(number):
-                self._give_up("([", number)
-                self._new_item(number)
+            elif kind in ITEM_WORDS and self._starts_line(number):
+                if self.tokens[number + 1].kind in ("NAME", "STRING", "INT"):
+                    self._give_up("([", number)
+                    self._new_item(number)
         last = len(self.tokens) - 1
         self._give_up("([", last)
         self.open_at_end = bool(self._open)
@@ -104,12 +107,20 @@ class _Pairs:
             message = f"blocks stand in each other more than {DEEPEST} deep"
             problems.add("SYN022", message, token.start, token.end, help="give the inner ones to a net of their own")
             problems.raise_any()
-        for opener, shown in self._unclosed:
+        lines: dict[int, list[tuple[int, int]]] = {}
+        for opener, shown in sorted(self._unclosed):
+            line = problems.source.locate(self.tokens[opener].start)[0]
+            lines.setdefault(line, []).append((opener, shown))
+        for unclosed in lines.values():  # one message for each line
+            opener, shown = unclosed[-1]
             token = self.tokens[opener]
-            closer = CLOSERS[token.kind]
-            others = problems.label(self.tokens[shown], f"`{closer}` is missing before this") if shown < last else ()
+            closers = "".join(CLOSERS[self.tokens[each].kind] for each, _ in reversed(unclosed))
+            closers = closers if len(closers) <= 8 else closers[:8] + "…"
+            others = problems.label(self.tokens[shown], f"`{closers}` is missing before this") if shown < last else ()
             message = f"`{token.kind}` is never closed"
-            problems.add("SYN002", message, token.start, token.end, others=others, help=f"close it with `{closer}`")
+            problems.add("SYN002", message, token.start, token.end, others=others, help=f"close it with `{closers}`")
+            problems.offsets.extend(self.tokens[each].start for each, _ in unclosed[:-1])
+            problems.offsets.sort()
             if problems.full:
                 problems.raise_any()
         for closer_number in self._unopened:
@@ -128,10 +139,9 @@ class _Pairs:
                 if problems.full:
                     problems.raise_any()
 
-    def _starts_item(self, number: int) -> bool:
-        """Whether the soft word at `number` begins a line and an item."""
-        before = self.tokens[number - 1].kind if number else "_END"
-        return before == "_END" and self.tokens[number + 1].kind in ("NAME", "STRING", "INT")
+    def _starts_line(self, number: int) -> bool:
+        """Whether nothing of the same line or block stands before the token."""
+        return number == 0 or self.tokens[number - 1].kind in ("_END", "{", "}")
 
     def _new_item(self, number: int) -> None:
         """An item that is not indented: every block ends before it."""

@@ -245,7 +245,7 @@ class Builder:
 
     # ── atoms ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def name(self, span: Span) -> ast.Name:
+    def name(self, span: Span, token: Token | None = None) -> ast.Name:
         return ast.Name(span, span.text)
 
     def integer(self, span: Span, token: Token) -> ast.Number:
@@ -253,9 +253,9 @@ class Builder:
         plain = digits.lstrip("0") or "0"
         value = int(plain) if len(plain) < 20 else LARGEST + 1
         if value > LARGEST:
-            size = f"{len(plain)} digits" if len(plain) > 30 else plain
+            what = f"a whole number of {len(plain)} digits" if len(plain) > 30 else plain
             help = f"the largest is {LARGEST}; for a float write `{plain[0]}.{plain[1:4]}e{len(plain) - 1}`"
-            self._report("SYN009", f"a whole number of {size} does not fit into i64", span, help=help)
+            self._report("SYN009", f"{what} does not fit into i64", span, help=help)
             value = 0
         elif plain != digits and digits != "0":
             self._report("SYN008", "a whole number does not start with 0", span, help=f"write `{plain}`")

@@ -114,11 +114,22 @@ def explain(here: Situation) -> None:
 
 
 def _foreign_word(here: Situation) -> Found | None:
+    if here.text(here.token) == "is" and not here.begins:
+        return Found("SYN013", "`is` is not a word of this language", "write `==`")
     for word in (here.before, here.token):
         text = here.text(word) if word.kind == "NAME" else ""
         follows = here.token if word is here.before else here.after
         if text in BEGINNERS and follows.kind in ("NAME", "STRING", "(") and (word is here.before or here.begins):
             return Found("SYN013", f"`{text}` is not a word of this language", BEGINNERS[text], at=word)
+    return None
+
+
+def _operator_first(here: Situation) -> Found | None:
+    kind = here.token.kind
+    if here.begins and here.position and (kind in ("SIGN", "TIMES", "**", "COMPARE", "and", "or", "~=", ".") False):
+        if here.tokens[here.position - 1].kind == "_END":
+            help = "a value goes on in the next line only inside ( ) or [ ]"
+            return Found("SYN001", f"a line does not start with `{here.text(here.token)}`", help)
     return None
 
 
@@ -267,6 +278,8 @@ def _not_a_target(here: Situation) -> Found | None:
     value = "write `name = …` or `return …`"
     if here.begins and kind in ("INT", "FLOAT", "STRING", "SIGN", "[", "true", "false", "None", "inf", "nan", "not"):
         return Found("SYN021", "a statement does not start with a value", value)
+    if kind == "[" and here.before.kind == "]" and here.first.kind in ("NAME", *SOFT):
+        return Found("SYN021", "a part of an array is written with one index", "write `x[i, j] = …`")
     if here.before is not here.first or here.before.kind not in ("NAME", *SOFT):
         return None
     name = here.text(here.before)
@@ -296,7 +309,7 @@ def _closing(here: Situation) -> Token | None:
 
 
 def _loop(here: Situation) -> Found | None:
-    if here.first.kind == "for" and here.expected >= {".."}:
+    if here.first.kind == "for" and here.expected & {"..", "in"}:
         return Found("SYN001", "a loop runs over a range", "write `for i in 0..4 { … }`, which ends at 3")
     if here.first.kind == "for" and here.token.kind == "(":
         return Found("SYN001", "a loop is written without parentheses", "write `for i in 0..4 { … }`")
@@ -340,7 +353,7 @@ def _missing_end(here: Situation) -> Found | None:
     if here.expected & {"_END"} and here.bracket() is None and starts:
         if here.before.kind == "" and here.position and here.tokens[here.position - 1].kind == "}":
             return Found("SYN023", f"{_shown(here, here.token)} stands on the line of a `}}`", "start a new line")
-        help = "start a new line, or separate with `;`" if here.after.kind in ("=", "[", ":", ",") or kind in STATEMENTS else "an operator may be missing, as in `a * b`"
+        help = "start a new line, or separate with `;`" if here.after.kind in ("=", "[", ":", ",") or kind not in STARTS_EXPRESSION else "an operator may be missing, as in `a * b`"
         return Found("SYN023", f"the statement should end before {_shown(here, here.token)}", help)
     return None
 
@@ -372,6 +385,7 @@ RULES: tuple[Callable[[Situation], Found | None], ...] = (
     _foreign_word,
     _stray_brace,
     _control,
+    _operator_first,
     _wrong_level,
     _doubled_equals,
     _missing_type,

@@ -184,6 +184,12 @@ def _character(text: str, start: int, tokens: list[Token], problems: Problems) -
     if problems.within(start - 1, start - 1) and (not tokens or tokens[-1].end < start):
         problems.offsets.append(start)
         return None
+    if text == "'" and tokens and tokens[-1].end == start:
+        problems.add("SYN010", "a derivative is not written `'`", start, start + 1, help="write `grad(f)(x)`")
+        return None
+    if text == "'":
+        problems.add("SYN016", "text stands in double quotes, not in '", start, start + 1, help='write `"`')
+        return None
     if text in LOOKALIKES:
         meant, write = LOOKALIKES[text]
         message = f"`{text}` ({unicode_name(text)}) is not an operator here"

@@ -114,6 +114,26 @@ class _Walk:
                 ends.append(at)
             states.append(gotos[states[-1]][symbol])
 
+    def _accepts(self, kind: str) -> bool:
+        """Whether a token of this kind could be shifted: the reductions before it are walked, not made.
+
+        LALR merges look-aheads, so a row of the table may name a token that a reduction later turns out to refuse.
+        """
+        table, depth, above = tables(), len(self.states), [self.states[-1]]
+        while True:
+            action = table.actions[above[-1]].get(kind)
+            if action is None:
+                return kind == "$END" and above[-1] == table.ends[self.start]
+            if action >= 0:
+                return True
+            symbol, size, _, _ = table.rules[-1 - action]
+            for _ in range(size):
+                above.pop()
+                if not above:
+                    depth -= 1
+                    above.append(self.states[depth - 1])
+            above.append(table.gotos[above[-1]][symbol])
+
     # ── after an error ─────────────────────────────────────────────────────────────────────────────────────
 
     def _recover(self, position: int) -> int:
@@ -122,18 +142,28 @@ class _Walk:
         begin = position
         while begin and self.tokens[begin - 1].kind not in ("_END", "{", "}"):
             begin -= 1
-        expected = frozenset(tables().actions[self.states[-1]])
+        expected = frozenset(kind for kind in tables().actions[self.states[-1]] if self._accepts(kind))
         level = self._level()
         if not self.problems.within(self.tokens[begin].start, token.end) and token.kind != "$END" or not self.problems.found:
             explain(Situation(self.problems, self.tokens, position, begin, expected, level))
         if self.problems.full or self.start == "expression":
             return len(self.tokens)
+        start = self.tokens[begin].start
         if "{" in expected and token.kind == "_END":
-            return self._open_block(position)
+            if self.tokens[position + 1].kind == "{":
+                return position + 1
+            if self._open_block(position):
+                return position
+            position = self._indented(position, start)
+        self._back()
+        return self._skip(position, start)
+
+    def _back(self) -> None:
+        """Drop what belongs to the broken statement."""
         goes_on, opened = _lists()
         while len(self.states) > 1 and self.states[-1] not in goes_on and self.states[-1] not in opened:
-            self._drop()
-        return self._skip(position, self.tokens[begin].start)
+            for stack in (self.states, self.values, self.starts, self.ends):
+                del stack[-1:]
 
     def _level(self) -> str:
         """Where the error is: in `items`, in `statements`, or in an `expression` of its own."""
@@ -145,44 +175,36 @@ class _Walk:
                 return goes_on[state]
         return "items" if self.start == "module" else "expression"
 
-    def _open_block(self, position: int) -> int:
-        """A `{` is missing at the end of a line: it may stand on the next, or only its `}` be there, or neither."""
-        if self.tokens[position + 1].kind == "{":
-            return position + 1
+    def _open_block(self, position: int) -> bool:
+        """Put in the `{` that is missing before `position`, if its `}` is there."""
         rest = [token.kind for token in self.tokens[position:]]
         _, opened = _lists()
         at = self.tokens[position].start
-        if rest.count("}") - rest.count("{") > sum(state in opened for state in self.states):
-            self._feed(Token("{", at, at))
-            return position
-        while self.tokens[position].kind != "$END" and not self._unindented(position):
-            position += 1
-        goes_on, opened = _lists()
-        while len(self.states) > 1 and self.states[-1] not in goes_on and self.states[-1] not in opened:
-            self._drop()
-        return position
+        blocks = sum(state in opened for state in self.states)
+        return rest.count("}") - rest.count("{") > blocks and self._feed(Token("{", at, at))
 
-    def _unindented(self, position: int) -> bool:
-        """Whether the token stands at the very beginning of its line, and does not close or end something."""
-        token, text = self.tokens[position], self.problems.source.text
-        return token.kind not in ("_END", "}") and (token.start == 0 or text[token.start - 1] == "\n")
+    def _indented(self, position: int, start: int) -> int:
+        """From the end of a line to the end of the last line below it that is indented more than offset `start`."""
+        locate = self.problems.source.locate
+        indent = locate(start)[1]
+        while self.tokens[position].kind == "_END" and locate(self.tokens[position + 1].start)[1] > indent:
+            position += 1
+            while self.tokens[position].kind not in ("_END", "{", "}", "$END"):
+                position += 1
+        return position
 
     def _skip(self, position: int, start: int) -> int:
         """Past the broken statement that starts at offset `start`; a block in it is still read."""
         while True:
             match self.tokens[position].kind:
+                case "_END" if self.tokens[position - 1].kind == ":":  # a block as in Python
+                    return self._indented(position, start)
                 case "_END":
                     return position
                 case "}" if self._level() == "statements":
                     return position
                 case "$END":
                     return position if self._level() == "items" else len(self.tokens)
-                case "{":
-                    for kind in HEADER:
-                        self._feed(Token(kind, start, start))
+                case "{" if all(self._feed(Token(kind, start, start)) for kind in HEADER):
                     return position
             position += 1
-
-    def _drop(self) -> None:
-        for stack in (self.states, self.values, self.starts, self.ends):
-            del stack[-1:]

@@ -84,6 +84,7 @@ def build(grammar: str) -> Tables:
     """
     from lark import Lark
     from lark.lexer import BasicLexer
+    from lark.parsers.lalr_analysis import Shift
 
     class Postlex:
         """Makes Lark keep the terminals that stand in no rule."""
@@ -99,24 +100,25 @@ def build(grammar: str) -> Tables:
     scanner, words, kinds = _terminals(BasicLexer(lark.lexer_conf).terminals)
     numbers = {rule: number for number, rule in enumerate(lark.rules)}
     table = _analyze(lark)
-    entries = {
-        state: {kinds.get(name, str(name)): entry for name, entry in sorted(row.items())}
-        for state, row in table.states.items()
-    }
-    order = _reachable(entries, [table.start_states[start] for start in STARTS])
-    symbols = {str(rule.origin.name) for rule in lark.rules}
+    order = _reachable(table.states, [table.start_states[start] for start in STARTS])
+    symbols = {rule.origin.name for rule in lark.rules}
 
-    def code(entry: tuple[object, object]) -> int:
-        return order[entry[1]] if entry[1] in order else -1 - numbers[entry[1]]
+    def row(state: Any, of_symbols: bool) -> dict[str, int]:
+        entries = sorted((kinds.get(name, str(name)), str(name), *entry) for name, entry in table.states[state].items())
+        return {
+            kind: order[target] if action is Shift else -1 - numbers[target]
+            for kind, name, action, target in entries
+            if (name in symbols) == of_symbols
+        }
 
     return Tables(
         scanner=scanner,
         words=words,
         rules=tuple(map(_rule, lark.rules)),
-        actions=tuple({k: code(e) for k, e in entries[s].items() if k not in symbols} for s in order),
-        gotos=tuple({k: code(e) for k, e in entries[s].items() if k in symbols} for s in order),
-        starts={start: order[state] for start, state in table.start_states.items()},
-        ends={start: order[state] for start, state in table.end_states.items()},
+        actions=tuple(row(state, False) for state in order),
+        gotos=tuple(row(state, True) for state in order),
+        starts={start: order[table.start_states[start]] for start in STARTS},
+        ends={start: order[table.end_states[start]] for start in STARTS},
     )
 
 
@@ -164,13 +166,13 @@ def _analyze(lark: Lark) -> ParseTable:
     return analyzer.parse_table
 
 
-def _reachable(entries: dict[Any, dict[str, tuple[object, Any]]], starts: list[Any]) -> dict[Any, int]:
+def _reachable(states: dict[Any, dict[str, tuple[object, Any]]], starts: list[Any]) -> dict[Any, int]:
     """Numbers for the states, in the order in which a walk from `starts` meets them."""
     order = {start: number for number, start in enumerate(starts)}
     waiting = list(starts)
     for state in waiting:
-        for _, target in entries[state].values():
-            if target in entries and target not in order:
+        for _, (_, target) in sorted(states[state].items()):
+            if target in states and target not in order:
                 order[target] = len(order)
                 waiting.append(target)
     return order

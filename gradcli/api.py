@@ -1,0 +1,290 @@
+"""What the command line and Python call: open a model, run it, check it, test it, print it.
+
+Every function takes plain values (`gradcli.request`) and gives plain values; what is refused is a `ModelError`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradcli.interp.elaborate import Options
+from gradcli.interp.files import decode, read_source
+from gradcli.interp.program import Fed, Feed, Prepared, Program
+from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
+from gradcli.request import CaseResult, CheckResult, Entry, ModelFile, Request, Result, Stage
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import ModelError, Source, fail, nearest
+
+if TYPE_CHECKING:
+    from gradcli.differentiate import Derived
+    from gradcli.engine import Machine
+    from gradcli.ir.graph import Graph
+
+
+# ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_model(file: ModelFile) -> Source:
+    """The text of a model: a file, `-` for standard input, or an expression. Raises ModelError DAT110 or DAT111."""
+    if file.text is not None:
+        return Source(file.name or ("<expression>" if file.expression else "<text>"), file.text)
+    assert file.path is not None
+    if str(file.path) == "-":
+        return decode(sys.stdin.buffer.read(), "<stdin>")
+    return read_source(file.path, shown=file.name or str(file.path))
+
+
+def open_program(file: ModelFile, request: Request) -> Program:
+    """The model with the request's consts and dtype. Raises ModelError."""
+    source = open_model(file)
+    options = Options(request.dtype, read_consts(request.consts))
+    if file.expression:
+        return Program.of_expression(source, Path(), options)
+    on_disk = file.path is not None and str(file.path) != "-"
+    base = file.path.parent if on_disk and file.path is not None else Path()
+    return Program(source, base, options, file.path if on_disk else None)
+
+
+def read_consts(given: Sequence[tuple[str, str]]) -> dict[str, ast.Expr]:
+    from gradcli.syntax.parse import parse_expression
+
+    return {name: parse_expression(Source(f"--const {name}", text)) for name, text in given}
+
+
+# ── data ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_feeds(program: Program, request: Request) -> dict[str, Feed]:
+    """What `-i`, `--inputs` and the Python API give, by name; the first of them to name an input wins."""
+    feeds: dict[str, Feed] = {}
+    if request.inputs_file is not None:
+        from gradcli.data.read import open_archive
+
+        names = {i.name.id for i in program.entry(request.net).inputs}
+        for name, stored in open_archive(request.inputs_file, base=Path()).items():
+            feeds[name] = stored_feed(stored, f"{request.inputs_file}:{name}")
+        extra = [name for name in feeds if name not in names]
+        if extra:
+            raise fail("DAT102", f"{request.inputs_file} holds {', '.join(extra)}, which the net does not take",
+                       notes=[f"its inputs: {', '.join(sorted(names)) or 'none'}"])
+    for name, text in request.inputs:
+        feeds[name] = value_feed(program, f"-i {name}", text)
+    for name, array in request.arrays.items():
+        feeds[name] = array_feed(array, f"the argument {name}")
+    return feeds
+
+
+def stored_feed(stored: Any, source: str) -> Feed:
+    return Feed(tuple(stored.shape), stored.dtype, stored, source, None, stored.integral)
+
+
+def value_feed(program: Program, label: str, text: str) -> Feed:
+    """A value of the command line: a file reference, or an expression of the language."""
+    from gradcli.data.read import is_reference, open_array
+    from gradcli.syntax.parse import parse_expression
+
+    if is_reference(text.strip()):
+        return stored_feed(open_array(text.strip(), base=Path()), text.strip())
+    return program.feed_expression(parse_expression(Source(label, text)), text)
+
+
+def array_feed(value: Any, source: str) -> Feed:
+    """A NumPy or CuPy array, or Python numbers (weak) in nested lists. Raises ModelError DAT107."""
+    import numpy as np
+
+    weak = not hasattr(value, "dtype")
+    if not isinstance(value, np.ndarray) and hasattr(value, "get"):  # CuPy
+        value = value.get()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise fail("DAT107", f"{source} is no array: {error}") from None
+    names = {v: k for k, v in NUMPY_NAMES.items()}
+    dtype = names.get(array.dtype.newbyteorder("=").name)
+    if weak and array.dtype.kind in "iuf":
+        return Feed(array.shape, None, array, source, None, array.dtype.kind in "iu")
+    if dtype is None:
+        widened = {"int8": "i32", "uint8": "i32", "int16": "i32", "uint16": "i32", "uint32": "i64"}.get(array.dtype.name)
+        if widened is None:
+            raise fail("DAT107", f"{source} has dtype {array.dtype}; types are {', '.join(DTYPES)}")
+        dtype, array = widened, array.astype(NUMPY_NAMES[widened])
+    return Feed(array.shape, dtype, array, source)
+
+
+def read_params(prepared: Prepared, request: Request) -> Prepared:
+    """Replace first values of params by those of `--params`. Raises ModelError DAT103, DAT104 or DAT105."""
+    given: dict[str, Feed] = {}
+    where = request.params_file or "the params"
+    if request.params_file is not None:
+        from gradcli.data.read import open_archive
+
+        for name, stored in open_archive(request.params_file, base=Path()).items():
+            given[name] = stored_feed(stored, f"{request.params_file}:{name}")
+    for name, value in request.param_arrays.items():
+        given[name] = array_feed(value, f"the param {name}")
+    if not given:
+        return prepared
+    known = {fed.name: fed for fed in prepared.params}
+    extra = [name for name in given if name not in known]
+    missing = [name for name in known if name not in given]
+    if extra:
+        guess = nearest(extra[0], known)
+        raise fail("DAT104", f"{where} holds {', '.join(extra)}, which {prepared.net} does not have",
+                   notes=[f"its params: {', '.join(known) or 'none'}"], help=f"did you mean `{guess}`?" if guess else None)
+    if missing and request.params_file is not None and not request.partial:
+        raise fail("DAT103", f"{where} lacks {', '.join(missing)}", help="keep their first values: `--partial`")
+    params = []
+    for fed in prepared.params:
+        feed = given.get(fed.name)
+        if feed is not None:
+            _fits(feed, fed, prepared)
+        params.append(fed if feed is None else replace(fed, origin=feed))
+    return replace(prepared, params=tuple(params))
+
+
+def _fits(feed: Feed, fed: Fed, prepared: Prepared) -> None:
+    if tuple(feed.shape) != fed.aval.shape:
+        have = Aval(feed.shape, feed.dtype or "f64")
+        raise fail("DAT105", f"param {fed.name} is {fed.aval}, {feed.source} is {have}", prepared.origins.get(fed.name))
+    from gradcli.interp.dtypes import RANKS
+
+    if feed.dtype is not None and RANKS[feed.dtype] > RANKS[fed.aval.dtype]:
+        raise fail("DAT105", f"param {fed.name} is {fed.aval.dtype}, {feed.source} is {feed.dtype}: that would narrow it",
+                   prepared.origins.get(fed.name), help=f"store it as {fed.aval.dtype}, or run with `--dtype {feed.dtype}`")
+
+
+# ── running ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def machine_of(request: Request) -> Machine:
+    from gradcli.engine import Machine
+
+    return Machine.choose(request.backend, request.device, request.threads, request.memory, request.fast_math)
+
+
+def prepare(file: ModelFile, request: Request) -> tuple[Program, Prepared]:
+    program = open_program(file, request)
+    return program, read_params(program.prepare(request.net, read_feeds(program, request)), request)
+
+
+def run(file: ModelFile, request: Request) -> Result:
+    """`grad` and `eval`: the whole way from text to arrays. Raises ModelError."""
+    from gradcli.running import evaluate, gradients
+
+    machine = machine_of(request)
+    program, prepared = prepare(file, request)
+    work = evaluate if request.verb == "eval" else gradients
+    return work(file, program, prepared, request, machine)
+
+
+def show(file: ModelFile, request: Request, stage: Stage) -> str:
+    """A stage of the compiler as text: `ast`, `graph`, `grad` (of any order) or `optimized`."""
+    if stage == "ast":
+        from gradcli.syntax.parse import parse, parse_expression
+        from gradcli.syntax.show import expression, render
+
+        source = open_model(file)
+        return expression(parse_expression(source)) if file.expression else render(parse(source))
+    from gradcli.ir.text import render as render_graph
+
+    _, prepared = prepare(file, request)
+    if stage == "graph":
+        return render_graph(prepared.graph)
+    derived = derive_program(prepared, request)
+    if stage == "grad":
+        return render_graph(derived.graph)
+    from gradcli.passes.pipeline import optimize
+
+    return render_graph(optimize(gradients_only(prepared.graph, derived), fast_math=request.fast_math))
+
+
+def derive_program(prepared: Prepared, request: Request) -> Derived:
+    from gradcli.running import derive_request
+
+    return derive_request(prepared, request)
+
+
+def gradients_only(graph: Graph, derived: Derived) -> Graph:
+    """Without the primal outputs, which nobody reads."""
+    return replace(derived.graph, outputs=derived.graph.outputs[len(graph.outputs) :])
+
+
+# ── check and test ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check(files: Sequence[ModelFile], request: Request) -> list[CheckResult]:
+    """Prove the shapes of every net of every file for all sizes, and elaborate their cases; nothing is run."""
+    from gradcli.checking import check_file
+
+    return [check_file(file, request) for file in files]
+
+
+def test(
+    paths: Sequence[Path],
+    *,
+    request: Request,
+    match: str | None = None,
+    on_case: Callable[[CaseResult], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
+) -> list[CaseResult]:
+    """Run every case of every `.net` file in `paths` and below; a file that cannot be read is one result."""
+    from gradcli.testing import run_cases
+
+    return run_cases(paths, request, match, on_case, on_start)
+
+
+def compare(result: Result, reference_path: str, *, rtol: float | None, atol: float | None) -> Any:
+    """Hold the gradients of a result against stored ones; see `gradcli.comparing.Comparison`."""
+    from gradcli.comparing import compare_result
+
+    return compare_result(result, reference_path, rtol=rtol, atol=atol)
+
+
+# ── the house ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rule(code: str) -> Any:
+    """What a diagnostic code means. Raises ModelError for an unknown one."""
+    from gradcli.rules import entry
+
+    return entry(code)
+
+
+def rules() -> Mapping[str, Any]:
+    from gradcli.rules import entries
+
+    return entries()
+
+
+def operators() -> list[Any]:
+    from gradcli.opsdoc import operator_docs
+
+    return operator_docs()
+
+
+def operator(name: str) -> Any:
+    """One operator's page. Raises ModelError for an unknown one."""
+    from gradcli.opsdoc import operator_doc
+
+    return operator_doc(name)
+
+
+def environment() -> dict[str, str]:
+    from gradcli.house import environment as describe
+
+    return describe()
+
+
+def new_model(name: str, directory: Path) -> list[Path]:
+    """Write a small model with a case that passes. Raises ModelError where it would overwrite something."""
+    from gradcli.house import new_model as write
+
+    return write(name, directory)
+
+
+__all__ = ["Entry", "ModelError", "check", "compare", "environment", "new_model", "open_model", "operator", "operators",
+           "rule", "run", "show", "test"]

@@ -1,0 +1,102 @@
+"""`check`: what can be said of a file without running it.
+
+Every net is elaborated by itself with its named dims as symbols, which proves its shapes for all sizes under the
+conditions printed; then the entry net on the data that the file gives, and every case. NumPy is never imported.
+"""
+
+from __future__ import annotations
+
+from gradcli.interp.cases import prepare_case
+from gradcli.interp.program import Program
+from gradcli.request import CheckedNet, CheckResult, ModelFile, Request
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import Diagnostic, ModelError
+
+
+def check_file(file: ModelFile, request: Request) -> CheckResult:
+    """Everything that is refused in a file, each finding once, and what its nets are proved for."""
+    from gradcli.api import open_model, open_program, read_feeds
+
+    name = file.name or str(file.path or "<expression>")
+    try:
+        name = open_model(file).name if not (file.path and str(file.path) == "-") else "<stdin>"
+        program = open_program(file, request)
+    except ModelError as error:
+        return CheckResult(name, error.diagnostics)
+    found: list[Diagnostic] = []
+    checked: list[CheckedNet] = []
+    if not program.scope.nets and not program.scope.cases:
+        found.append(Diagnostic("NAM008", f"{name} has no net: there is nothing to run", severity="warning"))
+    for decl in program.scope.nets.values():
+        checked.append(_check_net(program, decl, found))
+    _check_consts(program, found)
+    try:
+        given = read_feeds(program, request)
+        if request.net is not None or given or _fed(program):
+            found.extend(program.prepare(request.net, given).notes)
+    except ModelError as error:
+        found.extend(d for d in error.diagnostics if d.code not in ("DAT101", "NAM008") or request.net)
+    for case in program.scope.cases:
+        try:
+            prepare_case(program.scope, case, program.options)
+        except ModelError as error:
+            found.extend(error.diagnostics)
+    return CheckResult(program.scope.source.name, _once(found), tuple(checked))
+
+
+def _fed(program: Program) -> bool:
+    """Whether the file itself feeds its entry net."""
+    try:
+        decl = program.entry()
+    except ModelError:
+        return False
+    if decl.statics:
+        return False
+    have = {n for n, item in program.scope.inputs.items() if item.value is not None}
+    return all(i.name.id in have or i.default is not None for i in decl.inputs)
+
+
+def _check_net(program: Program, decl: ast.Net, found: list[Diagnostic]) -> CheckedNet:
+    name = decl.name.id
+    try:
+        inputs, params, outputs, conditions = program.check_net(decl)
+    except LookupError as reason:
+        return CheckedNet(name, (), (), (), (), skipped=str(reason.args[0]))
+    except ModelError as error:
+        if all(d.code == "SHP110" for d in error.diagnostics):  # a size must be known: checked where it is used
+            return CheckedNet(name, (), (), (), (), skipped=error.diagnostics[0].message)
+        found.extend(error.diagnostics)
+        return CheckedNet(name, (), (), (), (), skipped="it has errors")
+    return CheckedNet(name, tuple(inputs), tuple(params), tuple(outputs), tuple(conditions))
+
+
+def _check_consts(program: Program, found: list[Diagnostic]) -> None:
+    """Consts and dims that nothing uses are checked, too."""
+    from gradcli.interp.elaborate import Elaborator
+    from gradcli.interp.values import Poisoned
+    from gradcli.ir.primitive import ShapeError
+
+    ctx = Elaborator(program.scope, program.options)
+    for name, item in program.scope.consts.items():
+        try:
+            ctx.const(program.scope, name)
+        except ModelError as error:
+            found.extend(error.diagnostics)
+        except ShapeError as error:
+            found.append(Diagnostic(error.code, error.message, item.value.span, help=error.help))
+        except Poisoned:
+            pass
+    for name in program.scope.dims:
+        try:
+            ctx.file_dim(program.scope, name)
+        except ModelError as error:
+            found.extend(error.diagnostics)
+
+
+def _once(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Each place is reported once per code."""
+    seen: dict[tuple[str, object], Diagnostic] = {}
+    for diagnostic in found:
+        place = diagnostic.span.place if diagnostic.span else diagnostic.message
+        seen.setdefault((diagnostic.code, place), diagnostic)
+    return tuple(seen.values())

@@ -1,0 +1,126 @@
+"""Running graphs: first values made, passes, plan, memory asked for, backend.
+
+Everything that turns what the elaborator prepared into arrays goes through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradcli.interp.params import Computed, FromFile, Seeded
+from gradcli.interp.program import Fed, Feed
+from gradcli.ir.aval import NUMPY_NAMES, Aval
+from gradcli.ir.graph import Graph
+from gradcli.syntax.diagnostics import fail
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gradcli.plan import Plan
+
+    Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where graphs run: the backend that was chosen, and the limits that were asked for."""
+
+    backend: str = "numpy"
+    why: str = ""
+    device: int = 0
+    threads: int | None = None
+    memory: int | None = None
+    fast_math: bool = False
+
+    @classmethod
+    def choose(cls, backend: str, device: int, threads: int | None, memory: int | None, fast_math: bool) -> Machine:
+        """Raises ModelError (exit 3) where the backend that is asked for is missing."""
+        from gradcli.backends import choose
+
+        name, why = choose(backend, device)
+        return cls(name, why, device, threads, memory, fast_math)
+
+
+def plan_of(graph: Graph, machine: Machine) -> Plan:
+    """Optimised and planned; raises ModelError NUM001 where it cannot fit into memory."""
+    from gradcli.passes.pipeline import optimize
+    from gradcli.plan import check_memory, make_plan
+
+    check_memory(make_plan(graph), machine.memory)  # before passes touch data: folding allocates
+    plan = make_plan(optimize(graph, fast_math=machine.fast_math))
+    check_memory(plan, machine.memory)
+    return plan
+
+
+def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
+    """The plan's outputs, owned by the caller."""
+    if machine.backend == "cupy":
+        from gradcli.backends import cupy
+
+        return cupy.run(plan, inputs, device=machine.device)
+    from gradcli.backends import numpy
+
+    return numpy.run(plan, inputs)
+
+
+def run_graph(graph: Graph, inputs: Sequence[Any], machine: Machine) -> list[Array]:
+    return run_plan(plan_of(graph, machine), inputs, machine)
+
+
+# ── data ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def array_of(fed: Fed, machine: Machine) -> Array:
+    """The data of one graph input, in its aval's dtype."""
+    return materialise(fed.origin, fed.aval, machine, fed.name)
+
+
+def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Array:
+    """What feeds a graph input, as an array of exactly `aval`."""
+    import numpy as np
+
+    refuse_huge(aval, machine, name)
+    shape = tuple(int(d) for d in aval.shape)
+    match origin:
+        case Feed():
+            return materialise(origin.array, aval, machine, name)
+        case FromFile():
+            return _fit(origin.stored.load(), aval)
+        case Seeded():
+            from gradcli.data.random import initialise
+
+            options: dict[str, Any] = dict(origin.options)
+            seed = int(options.pop("seed", 0))
+            return initialise(origin.kind, shape, aval.dtype, seed=seed, path=origin.path, **options)
+        case Computed():
+            inner = Machine(memory=machine.memory)
+            position = {value.id: k for k, value in enumerate(origin.graph.inputs)}
+            inputs: list[Any] = [None] * len(position)
+            for data in origin.data:
+                inputs[position[data.value.id]] = materialise(data.stored, data.value.aval, machine)
+            return _fit(run_graph(origin.graph, inputs, inner)[0], aval)
+        case np.ndarray():
+            return _fit(origin, aval)
+    return _fit(origin.load(), aval)  # Stored
+
+
+def _fit(array: Any, aval: Aval) -> Array:
+    import numpy as np
+
+    dtype = NUMPY_NAMES[aval.dtype]
+    with np.errstate(all="ignore"):
+        made: Array = np.asarray(array).astype(dtype, copy=False)
+    return made
+
+
+def refuse_huge(aval: Aval, machine: Machine, name: str) -> None:
+    """Raises ModelError NUM001 before an array is made that cannot fit."""
+    from gradcli.plan import available_memory, human_bytes
+
+    limit = machine.memory if machine.memory is not None else available_memory()
+    size = int(aval.nbytes) if isinstance(aval.nbytes, int) else 0
+    if limit is not None and size > limit:
+        what = f"{name} " if name else ""
+        raise fail("NUM001", f"{what}{aval} takes {human_bytes(size)}; {human_bytes(limit)} are available")

@@ -1,0 +1,345 @@
+"""A model ready to be asked: its entry net elaborated on inputs that are known, or symbolic while only `check` looks.
+
+`Program` is a file with what the user changed (consts, dtype). `prepare` gives the entry net's graph with what each
+graph input is fed by; `check_net` elaborates a net for all sizes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradcli.interp import arrays, calls, expressions
+from gradcli.interp.elaborate import Elaborator, Options
+from gradcli.interp.feeds import settle_dtype
+from gradcli.interp.modules import load_scope
+from gradcli.interp.params import Computed
+from gradcli.interp.scope import Data, Frame, Scope
+from gradcli.interp.values import Arr, NetV, Poisoned, TupleV, flatten, is_number
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import Name, Size, conditions, symbol
+from gradcli.ir.graph import Graph, Value
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span, fail, nearest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feed:
+    """Data for one input: its shape and dtype now, its numbers when they are needed.
+
+    `dtype` is None for numbers that arrive without one. `array` gives a NumPy array; `source` names it for people.
+    """
+
+    shape: tuple[Size, ...]
+    dtype: str | None
+    array: Any  # Stored, Computed, or an array
+    source: str
+    span: Span | None = None
+    integral: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fed:
+    """One graph input of a prepared net: which, what it is, and what feeds it, cast to the dtype of the graph."""
+
+    name: str
+    position: int
+    aval: Aval
+    origin: Any  # Feed, an initialiser of `params`, or Stored
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An entry net on known shapes. Graph inputs are `inputs`, `params` (in the language's order) and `data`."""
+
+    net: str
+    graph: Graph
+    inputs: tuple[Fed, ...]
+    params: tuple[Fed, ...]
+    data: tuple[Fed, ...]
+    outputs: tuple[str, ...]
+    notes: tuple[Diagnostic, ...]
+    lines: Mapping[str, Value]
+    origins: Mapping[str, Span]  # where inputs and params are declared
+
+
+class Program:
+    """One model file, and what the user changes in it."""
+
+    def __init__(self, source: Source, base: Path, options: Options | None = None, path: Path | None = None) -> None:
+        self.scope = load_scope(source, base, path)
+        self.options = options or Options()
+        self._refuse_unknown_consts()
+
+    @classmethod
+    def of_expression(cls, source: Source, base: Path, options: Options | None = None) -> Program:
+        """`-e`: one expression whose free names are the inputs, in order of appearance."""
+        program = cls.__new__(cls)
+        program.scope = Scope(source, base)
+        program.options = options or Options()
+        program.scope.nets["expression"] = expression_net(source)
+        return program
+
+    def _refuse_unknown_consts(self) -> None:
+        known = [*self.scope.consts, *self.scope.dims]
+        for name in self.options.consts:
+            if name not in known:
+                guess = nearest(name, known)
+                have = f"it has {', '.join(known)}" if known else "it has none"
+                raise fail("NAM001", f"{self.scope.source.name} has no const or dim `{name}`; {have}",
+                           help=f"did you mean `{guess}`?" if guess else None)
+
+    def entry(self, name: str | None = None) -> ast.Net:
+        """The net that is run. Raises ModelError NAM008 or NAM009, which list the nets."""
+        nets = self.scope.nets
+        if name is not None:
+            if name in nets:
+                return nets[name]
+            guess = nearest(name, nets)
+            raise fail("NAM009", f"{self.scope.source.name} has no net `{name}`", notes=[_list_nets(nets)],
+                       help=f"did you mean `{guess}`?" if guess else None)
+        if "main" in nets:
+            return nets["main"]
+        if len(nets) == 1:
+            return next(iter(nets.values()))
+        if not nets:
+            raise fail("NAM008", f"{self.scope.source.name} has no net: there is nothing to run",
+                       help="`gradcli new NAME` writes a small model")
+        raise fail("NAM008", f"{self.scope.source.name} has {len(nets)} nets and none is called `main`",
+                   notes=[_list_nets(nets)], help="say which: `--net NAME`")
+
+    # ── inputs ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def feed_expression(self, expr: ast.Expr, source: str) -> Feed:
+        """An expression of the command line or the file as data, evaluated when it is needed."""
+        ctx = Elaborator(self.scope, self.options)
+        frame = ctx.file_frame(self.scope)
+        try:
+            value = expressions.evaluate(ctx, frame, expr)
+            arr = arrays.to_arr(ctx, value)
+        except arrays.ShapeError as error:
+            raise fail(error.code, error.message, expr.span, help=error.help) from None
+        except Poisoned:
+            ctx.raise_kept()
+            raise
+        graph = ctx.region.builder.finish([ctx.region.lift(arr.value)])
+        whole = arr.weak and arr.dtype in ("i64", "i32")
+        return Feed(arr.value.aval.shape, None if arr.weak else arr.dtype, Computed(graph, tuple(ctx.run.data)), source,
+                    expr.span, whole)
+
+    def feed_of(self, name: str, given: Mapping[str, Feed]) -> Feed | None:
+        """What feeds an input: what was given, else the `input` item of that name."""
+        if name in given:
+            return given[name]
+        item = self.scope.inputs.get(name)
+        if item is None or item.value is None:
+            return None
+        return self.feed_expression(item.value, item.value.span.text)
+
+    def prepare(self, net_name: str | None, given: Mapping[str, Feed]) -> Prepared:
+        """Elaborate the entry net on its inputs. Raises ModelError with every independent error.
+
+        DAT101 lists the inputs that are missing, DAT102 those that the net does not have.
+        """
+        decl = self.entry(net_name)
+        names = [i.name.id for i in decl.inputs]
+        extra = [name for name in given if name not in names]
+        if extra:
+            guess = nearest(extra[0], names)
+            raise fail("DAT102", f"{decl.name.id} has no input {', '.join(f'`{e}`' for e in extra)}",
+                       notes=[f"its inputs: {', '.join(names) or 'none'}"], help=f"did you mean `{guess}`?" if guess else None)
+        ctx = Elaborator(self.scope, self.options)
+        net = ctx.named_net(self.scope, decl.name.id)
+        ctx.run.entry = net.instance.path
+        if decl.statics:
+            raise fail("NAM020", f"{decl.name.id} has static parameters and cannot be run by itself", decl.name.span,
+                       help=f"write a net that uses it: `layer l = {decl.name.id}[…]`")
+        bound, inputs = self._bind(ctx, decl, given)
+        result = run_entry(ctx, net, bound, decl)
+        outputs = calls.flat_arrays(ctx, result, decl.name.span)
+        graph = ctx.region.builder.finish([ctx.region.lift(arr.value) for arr in outputs])
+        position = {value.id: k for k, value in enumerate(graph.inputs)}
+        params = []
+        for path in net.instance.params:
+            info = ctx.run.params[path]
+            if info.arr is not None and info.init is not None:
+                value = info.arr.value
+                params.append(Fed(net.instance.name(path), position[value.id], value.aval, info.init()))
+        data = [Fed("", position[d.value.id], d.value.aval, d.stored) for d in ctx.run.data]
+        fed = [Fed(name, position[value.id], value.aval, feed) for name, value, feed in inputs]
+        origins = {i.name.id: i.span for i in decl.inputs}
+        origins |= {net.instance.name(p): ctx.run.params[p].span for p in net.instance.params}
+        lines = {name: arr.value for name, arr in ctx.run.lines.items()}
+        return Prepared(decl.name.id, graph, tuple(fed), tuple(params), tuple(data), output_names(ctx, decl, result),
+                        tuple(ctx.run.notes), lines, origins)
+
+    def _bind(
+        self, ctx: Elaborator, decl: ast.Net, given: Mapping[str, Feed]
+    ) -> tuple[dict[str, Any], list[tuple[str, Value, Feed]]]:
+        """Graph inputs for the net's inputs, in the order of its signature."""
+        bound: dict[str, Any] = {}
+        inputs: list[tuple[str, Value, Feed]] = []
+        missing: list[ast.NetInput] = []
+        for declared in decl.inputs:
+            name = declared.name.id
+            feed = self.feed_of(name, given)
+            if feed is None and declared.default is not None:
+                value = ctx.file_expression(self.scope, declared.default)
+                if not is_number(value) and not isinstance(value, arrays.ListV | Arr):
+                    bound[name] = value  # None or a text: not data
+                    continue
+                feed = self.feed_expression(declared.default, f"the default of {name}")
+            if feed is None:
+                missing.append(declared)
+                continue
+            bound[name] = self._graph_input(ctx, declared, feed, inputs)
+        if missing:
+            item = self.scope.inputs.get(missing[0].name.id)
+            names = ", ".join(m.name.id for m in missing)
+            others = [Label(item.span, "declared without data")] if item else []
+            raise fail("DAT101", f"{decl.name.id} needs data for its input{'s' if len(missing) > 1 else ''} {names}",
+                       missing[0].span, others=others,
+                       help=" ".join(f"-i {m.name.id}=…" for m in missing) + ", a file or an expression")
+        return bound, inputs
+
+    def _graph_input(
+        self, ctx: Elaborator, declared: ast.NetInput, feed: Feed, inputs: list[tuple[str, Value, Feed]]
+    ) -> Arr:
+        name = declared.name.id
+        item = self.scope.inputs.get(name)
+        type_ = item.type if item is not None and item.type is not None else declared.type
+        wanted = ctx.dtype(type_) if type_ is not None else None
+        what = f"input {name}"
+        dtype, _ = settle_dtype(ctx, feed.dtype, wanted, what, feed.span or declared.span, integral=feed.integral)
+        aval = Aval(arrays.plain(feed.shape), dtype)
+        arrays.check_aval(aval)
+        value = ctx.region.builder.input(aval, name)
+        inputs.append((name, value, feed))
+        dims: tuple[Size, ...] | None = None
+        if item is not None and item.type is not None:
+            frame = ctx.file_frame(self.scope)
+            frame.dims = ctx.run.input_dims
+            frame.call_span = feed.span or item.span
+            dims = calls.match_dims(ctx, frame, item.type, aval.shape, what, exact=True)
+        return Arr(value, dims)
+
+    # ── all sizes at once ───────────────────────────────────────────────────────────────────────────────────
+
+    def check_net(self, decl: ast.Net) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]:
+        """Elaborate a net with its named dims as symbols: inputs, params, outputs as text, and the conditions.
+
+        Raises ModelError; LookupError with a reason where the net can only be checked where it is used.
+        """
+        ctx = Elaborator(self.scope, self.options)
+        instance = ctx.named_net(self.scope, decl.name.id)
+        with conditions() as found:
+            symbols = Frame(self.scope, instance.instance, net=decl)
+            net = NetV(decl, self.scope, instance.instance, statics=tuple(symbol(s.id) for s in decl.statics) or None)
+            for name, size in zip(decl.statics, net.statics or (), strict=False):
+                symbols.dims[name.id] = (size, name.span)
+            bound: dict[str, Any] = {}
+            for declared in decl.inputs:
+                name_ = declared.name.id
+                item = self.scope.inputs.get(name_)
+                type_ = declared.type or (item.type if item else None)
+                if type_ is not None:
+                    dims = _symbolic_dims(ctx, symbols, type_)
+                    bound[name_] = Arr(ctx.region.builder.input(Aval(arrays.plain(dims), ctx.dtype(type_)), name_), dims)
+                elif declared.default is None:
+                    raise LookupError(f"its input {name_} has no type: checked where it is used")
+            ctx.run.entry = instance.instance.path
+            result = run_entry(ctx, net, bound, decl)
+            outputs = calls.flat_arrays(ctx, result, decl.name.span)
+        names = output_names(ctx, decl, result)
+        params = [(net.instance.name(p), ctx.run.params[p].arr) for p in net.instance.params]
+        return (
+            [(name, str(arr)) for name, arr in bound.items()],
+            [(name, str(arr)) for name, arr in params],
+            [(name, str(arr)) for name, arr in zip(names, outputs, strict=True)],
+            [c.text for c in found],
+        )
+
+
+def run_entry(ctx: Elaborator, net: NetV, bound: dict[str, Any], decl: ast.Net) -> Any:
+    """Call the entry net; raises ModelError with every error that was kept."""
+    try:
+        result = calls.call_net(ctx, net, bound, decl.name.span, ctx.file_frame(net.scope))
+    except Poisoned:
+        ctx.raise_kept()
+        raise
+    except ModelError as error:
+        ctx.keep(error)
+        ctx.raise_kept()
+    ctx.raise_kept()
+    return result
+
+
+def output_names(ctx: Elaborator, decl: ast.Net, result: Any) -> tuple[str, ...]:
+    """The plain names of results, else `out`, or `out0`, `out1` … where there are several or a name repeats."""
+    count = len(flatten(result))
+    names: Sequence[str] = ()
+    if isinstance(result, TupleV):
+        names = result.names if len(result.names) == count else [""] * count
+    else:
+        names = ctx.result_names.get(id(decl), ("",))
+    if count == 1:
+        return (names[0] or "out",)
+    if len(set(names)) != len(names) or any(not n for n in names):
+        seen: dict[str, int] = {}
+        for n in names:
+            seen[n] = seen.get(n, 0) + 1
+        return tuple(n if n and seen[n] == 1 else f"out{k}" for k, n in enumerate(names))
+    return tuple(names)
+
+
+def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type) -> tuple[Size, ...]:
+    found: list[Size] = []
+    for expr in type_.dims:
+        if isinstance(expr, ast.Ellipsis):
+            continue
+        if isinstance(expr, ast.Name) and expressions.find_dim(ctx, frame, expr.id) is None:
+            if expr.id in frame.scope.consts:
+                found.append(calls.size_of(ctx, frame, expr))
+                continue
+            made = symbol(expr.id, Name(expr.id))
+            frame.dims[expr.id] = (made, expr.span)
+            found.append(made)
+        else:
+            found.append(calls.size_of(ctx, frame, expr))
+    return tuple(found)
+
+
+def _list_nets(nets: Mapping[str, ast.Net]) -> str:
+    rows = [f"{n} (line {d.name.span.line})" for n, d in nets.items()]
+    return f"its nets: {', '.join(rows)}" if rows else "it has no nets"
+
+
+def expression_net(source: Source) -> ast.Net:
+    """The net that `-e` stands for."""
+    from gradcli.interp.modules import load_prelude
+    from gradcli.interp.operators import OPERATORS
+    from gradcli.ir.aval import DTYPES
+    from gradcli.syntax.parse import parse_expression
+
+    expr = parse_expression(source)
+    language = {*OPERATORS, *DTYPES, *load_prelude().nets, "pi", "e"}
+    free: dict[str, ast.Name] = {}
+    work: list[tuple[Any, str]] = [(expr, "")]
+    while work:
+        node, _ = work.pop()
+        if isinstance(node, ast.Name):
+            if node.id not in language:
+                free.setdefault(node.id, node)
+            continue
+        below = [c for c in ast.children(node) if not (isinstance(c, ast.Keyword) and c.name == "wrt")]
+        work.extend((child, "") for child in reversed(below))
+    first = sorted(free.values(), key=lambda name: name.span.start)
+    inputs = tuple(ast.NetInput(name.span, name, None, None) for name in first)
+    whole = ast.Name(expr.span, "expression")
+    return ast.Net(expr.span, whole, (), inputs, None, (ast.Return(expr.span, (expr,)),))
+
+
+InitialValue = Callable[[], Any]
+__all__ = ["Data", "Fed", "Feed", "Prepared", "Program"]

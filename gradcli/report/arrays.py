@@ -1,0 +1,153 @@
+"""Arrays as lines of text: aligned rows as NumPy draws them, or a summary with the corners of a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from gradcli.report.numbers import for_people, norm
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+LARGE = 200  # elements above which an array is summarised
+EDGE = 3  # rows and columns kept at each end of a summarised array
+SUMMARY_DIGITS = 6
+GAP = "  "
+CUT = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How arrays are drawn: all of a large one, how many digits, and how wide (None: as wide as they are)."""
+
+    full: bool = False
+    precision: int | None = None
+    width: int | None = None
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """`2×3`, or `scalar`."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def draw(array: Array, drawing: Drawing) -> list[str]:
+    """The lines of `array`; above 200 elements a summary, unless `drawing.full`."""
+    if array.size > LARGE and not drawing.full:
+        return [*_facts(array, drawing), *_corners(array, drawing)]
+    if array.ndim == 0:
+        return for_people(array, drawing.precision)
+    if array.size == 0:
+        return [f"[] (no elements, {shape_text(array.shape)})"]
+    return _rows(for_people(array, drawing.precision), array.shape, drawing.width)
+
+
+def _facts(array: Array, drawing: Drawing) -> list[str]:
+    import numpy as np
+
+    if array.dtype.kind == "b":
+        return [f"{int(array.sum())} of {array.size} are true"]
+    digits = drawing.precision or SUMMARY_DIGITS
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array.ravel()
+    lines = []
+    if finite.size:
+        wide = finite.astype(np.float64)
+        # Dividing first keeps the mean of large values finite.
+        mean = float(np.sum(wide / wide.size))
+        parts = {"min": float(finite.min()), "max": float(finite.max()), "mean": mean, "norm": norm(array)}
+        lines.append(" · ".join(f"{name} {value:.{digits}g}" for name, value in parts.items()))
+    zeros = int(array.size - np.count_nonzero(array))
+    lines.append(f"zeros {zeros} · non-finite {array.size - finite.size}")
+    return lines
+
+
+def _corners(array: Array, drawing: Drawing) -> list[str]:
+    import numpy as np
+
+    kept = [_kept(size) for size in array.shape]
+    part = array[np.ix_(*[[at for at in axis if at is not None] for axis in kept])]
+    digits = drawing.precision or SUMMARY_DIGITS
+    texts = iter(for_people(part, digits))
+    whole = [CUT if None in place else next(texts) for place in product(*kept)]
+    return _rows(whole, tuple(map(len, kept)), drawing.width, kept)
+
+
+def _kept(size: int) -> list[int | None]:
+    """The indices of an axis that a summary shows; None stands for those left out."""
+    if size <= 2 * EDGE + 1:
+        return [*range(size)]
+    return [*range(EDGE), None, *range(size - EDGE, size)]
+
+
+def _rows(
+    texts: list[str], shape: tuple[int, ...], width: int | None, kept: list[list[int | None]] | None = None
+) -> list[str]:
+    """Nested brackets around rows of aligned columns. Rows wider than `width` go on in the next line."""
+    columns = shape[-1]
+    rows = [texts[start : start + columns] for start in range(0, len(texts), columns)]
+    aligned = _aligned(rows)
+    depth = len(shape)
+    lines: list[str] = []
+    for number, (row, place) in enumerate(zip(aligned, product(*map(range, shape[:-1])), strict=True)):
+        if kept and (cut := _cut_row(place, kept)) is not None:
+            if cut:
+                lines.append(" " * cut + CUT)
+            continue
+        opened = _trailing(place, lambda at, axis: at == 0)
+        closed = _trailing(place, lambda at, axis: at == shape[axis] - 1)
+        if depth > 2 and opened and number:
+            lines.extend([""] * 1)
+        head = " " * (depth - 1 - opened) + "[" * (opened + 1)
+        lines.extend(_wrapped(head, row, "]" * (closed + 1), width, depth))
+    return lines
+
+
+def _cut_row(place: tuple[int, ...], kept: list[list[int | None]]) -> int | None:
+    """None for a row that is shown; for one left out, the indent of its `…`, or 0 where an outer one has it."""
+    for axis, at in enumerate(place):
+        if kept[axis][at] is None:
+            return axis + 1 if not any(place[axis + 1 :]) else 0
+    return None
+
+
+def _trailing(place: tuple[int, ...], at_end: Any) -> int:
+    """How many of the innermost axes are at their first (or last) index."""
+    count = 0
+    for axis in reversed(range(len(place))):
+        if not at_end(place[axis], axis):
+            break
+        count += 1
+    return count
+
+
+def _aligned(rows: list[list[str]]) -> list[list[str]]:
+    """The cells of each column padded so that their decimal points stand below each other."""
+    columns = []
+    for cells in zip(*rows, strict=True):
+        halves = [_halves(cell) for cell in cells]
+        left = max(len(before) for before, _ in halves)
+        right = max(len(after) for _, after in halves)
+        columns.append([before.rjust(left) + after.ljust(right) for before, after in halves])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _halves(text: str) -> tuple[str, str]:
+    at = next((at for at, letter in enumerate(text) if letter in ".e"), len(text))
+    return (text[:at], text[at:]) if text[-1:].isdigit() else (text, "")
+
+
+def _wrapped(head: str, cells: list[str], tail: str, width: int | None, depth: int) -> Iterator[str]:
+    line = head
+    fresh = True
+    for number, cell in enumerate(cells):
+        end = len(tail) if number == len(cells) - 1 else 0
+        if not fresh and width is not None and len(line) + len(GAP) + len(cell) + end > width:
+            yield line.rstrip()
+            line, fresh = " " * depth, True
+        line += cell if fresh else GAP + cell
+        fresh = False
+    yield line + tail

@@ -1,0 +1,143 @@
+"""Results for programs: JSON, JSON lines and CSV, always complete, in the order of keys that the manual gives.
+
+Schemas: `gradcli.grad/1`, `gradcli.eval/1`, `gradcli.test/1`, `gradcli.check/1`. Arrays are put into the text by
+`numbers.json_array`, so a million numbers never become a million Python objects of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gradcli.report.forms import as_json
+from gradcli.request import CaseResult, CheckedNet, CheckResult, Entry, Result
+
+
+def text(value: Any) -> str:
+    """One JSON value on one line; non-ASCII letters stay as they are, half characters are escaped."""
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if shown.isprintable() else json.dumps(value)
+
+
+def result_json(result: Result) -> str:
+    """The document of `grad` and `eval`."""
+    head = _head(result)
+    lines = [", ".join(f"{text(key)}: {text(value)}" for key, value in head.items())]
+    if result.verb == "grad":
+        lines.append(f'"sens": {text([*result.sens])}')
+    lines.append(f'"values": {"null" if result.values is None else _array_of(map(_value, result.values))}')
+    if result.verb == "grad":
+        lines.append(f'"grads": {_array_of(map(_grad, result.grads))}')
+    lines.append(f'"notes": {text([as_json(note) for note in result.notes])}')
+    return "{" + ",\n ".join(lines) + "}\n"
+
+
+def result_jsonl(result: Result) -> str:
+    """One line for each array: the head of the document, then `"value"` or `"grad"`."""
+    head = "".join(f"{text(key)}: {text(value)}, " for key, value in _head(result).items())
+    values = [f'{{{head}"value": {_value(entry)}}}\n' for entry in result.values or ()]
+    return "".join([*values, *(f'{{{head}"grad": {_grad(entry)}}}\n' for entry in result.grads)])
+
+
+def result_csv(result: Result) -> str:
+    """One row for each number: its array's name, its index (`1,2`; empty for a scalar), and itself."""
+    from csv import writer
+    from io import StringIO
+
+    from gradcli.report.numbers import shortest
+
+    page = StringIO()
+    rows = writer(page, lineterminator="\n")
+    rows.writerow(["name", "index", "value"])
+    for entry in (*(result.values or ()), *result.grads):
+        for place, number in zip(_places(entry.array.shape), shortest(entry.array), strict=True):
+            rows.writerow([entry.name, place, number])
+    return page.getvalue()
+
+
+def tests_json(cases: Sequence[CaseResult]) -> str:
+    """The document of `test`."""
+    lines = [_case(case) for case in cases]
+    passed = sum(case.status == "passed" for case in cases)
+    failed = len(cases) - passed
+    return f'{{"schema": "gradcli.test/1",\n "cases": {_array_of(lines)},\n "passed": {passed}, "failed": {failed}}}\n'
+
+
+def tests_jsonl(cases: Sequence[CaseResult]) -> str:
+    """One line for each case."""
+    return "".join(f"{_case(case)}\n" for case in cases)
+
+
+def checks_json(checks: Sequence[CheckResult]) -> str:
+    """The document of `check`."""
+    found = [diagnostic.severity for check in checks for diagnostic in check.diagnostics]
+    counts = f'"errors": {found.count("error")}, "warnings": {found.count("warning")}'
+    return f'{{"schema": "gradcli.check/1",\n "files": {_array_of(map(_check, checks))},\n {counts}}}\n'
+
+
+def _head(result: Result) -> dict[str, Any]:
+    return {
+        "schema": f"gradcli.{result.verb}/1",
+        "model": result.model,
+        "net": result.net,
+        "edition": result.edition,
+        "backend": result.backend,
+    }
+
+
+def _array_of(items: Iterable[str]) -> str:
+    return "[" + ",\n  ".join(items) + "]"
+
+
+def _value(entry: Entry) -> str:
+    from gradcli.report.numbers import json_array
+
+    head = {"name": entry.name.removeprefix("value/"), "shape": [*entry.array.shape], "dtype": entry.dtype}
+    return f'{text(head)[:-1]}, "data": {json_array(entry.array)}}}'
+
+
+def _grad(entry: Entry) -> str:
+    import numpy as np
+
+    from gradcli.report.numbers import json_array, json_number, norm
+
+    head = {"wrt": [*entry.wrt], "kind": entry.kind, "shape": [*entry.array.shape], "dtype": entry.dtype}
+    nonfinite = int(entry.array.size - np.count_nonzero(np.isfinite(entry.array)))
+    facts = (
+        f'"norm": {json_number(norm(entry.array), entry.dtype)}, "nonfinite": {nonfinite}, "zero": {text(entry.zero)}'
+    )
+    return f'{text(head)[:-1]}, {facts}, "data": {json_array(entry.array)}}}'
+
+
+def _places(shape: tuple[int, ...]) -> Iterator[str]:
+    from itertools import product
+
+    return (",".join(map(str, place)) for place in product(*map(range, shape)))
+
+
+def _case(case: CaseResult) -> str:
+    fields = ("file", "case", "status", "message")
+    head = {name: getattr(case, name) for name in fields}
+    return text(head | {"seconds": round(case.seconds, 6)})
+
+
+def _check(check: CheckResult) -> str:
+    return text(
+        {
+            "file": check.file,
+            "diagnostics": [as_json(diagnostic) for diagnostic in check.diagnostics],
+            "nets": [_net(net) for net in check.nets],
+        }
+    )
+
+
+def _net(net: CheckedNet) -> dict[str, Any]:
+    return {
+        "name": net.name,
+        "inputs": dict(net.inputs),
+        "params": dict(net.params),
+        "outputs": [{"name": name, "type": aval} for name, aval in net.outputs],
+        "conditions": [*net.conditions],
+        "skipped": net.skipped or None,
+    }

@@ -1,0 +1,97 @@
+"""A result as a page of text: a heading and tables of cells, which `plain` and `table` then write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradcli.report.arrays import Drawing, draw, shape_text
+from gradcli.request import Entry, Result
+
+INDENT, GAP = 2, 3
+NARROWEST = 24  # columns that an array gets on however narrow a terminal
+
+Cell = tuple[str, ...]  # the lines of one cell
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One table: column titles, and rows of cells of one or several lines."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def widths(self) -> list[int]:
+        """How wide each column is at least."""
+        columns = zip(self.titles, *self.rows, strict=True)
+        return [max(len(title), *(len(line) for cell in cells for line in cell), 0) for title, *cells in columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is printed of a result."""
+
+    heading: str
+    grids: tuple[Grid, ...]
+
+
+def page(result: Result, drawing: Drawing) -> Page:
+    """Values first where they were asked for, then gradients; `zero because` only where there is something to say."""
+    grids = []
+    if result.values is not None:
+        grids.append(_grid("output", "value", result.values, drawing))
+    if result.verb == "grad":
+        grids.append(_grid(_by(result.grads), "gradient", result.grads, drawing))
+    return Page(heading(result), tuple(grids))
+
+
+def heading(result: Result) -> str:
+    """`model.net · net Net · sens s.npy · numpy, 1 thread`"""
+    parts = [result.model, f"net {result.net}"]
+    if result.verb == "grad":
+        parts.append(sens_text(result.sens))
+    parts.append(f"{result.backend}, {result.threads} thread{'' if result.threads == 1 else 's'}")
+    return " · ".join(parts)
+
+
+def sens_text(sens: Sequence[dict[str, Any]]) -> str:
+    """`sens: ones (implicit)`, `sens s.npy`, or one `NAME=…` for each of several outputs."""
+    if all(one["kind"] == "ones" for one in sens):
+        return "sens: ones (implicit)"
+    shown = [" ".join(str(one.get("source") or one["kind"]).split()) for one in sens]
+    if len(sens) == 1:
+        return f"sens {shown[0]}"
+    return "sens " + ", ".join(f"{one['output']}={text}" for one, text in zip(sens, shown, strict=True))
+
+
+def zero_text(zero: dict[str, Any] | None) -> str:
+    """`no path`, `stopped at model.net:12`, or nothing."""
+    if not zero:
+        return ""
+    places = ", ".join(zero.get("at") or ())
+    return f"{zero['reason']} at {places}" if places else str(zero["reason"])
+
+
+def _by(grads: Sequence[Entry]) -> str:
+    """The title of the first column: `input` and `param` where all are, `by` where they are mixed."""
+    kinds = {entry.kind for entry in grads}
+    return kinds.pop() if len(kinds) == 1 else "by" if kinds else "input"
+
+
+def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
+    reasons = [zero_text(entry.zero) for entry in entries]
+    titles = (first, "shape", "dtype", last)
+    plain = [((entry.name,), (shape_text(entry.array.shape),), (entry.dtype,)) for entry in entries]
+    narrowed = drawing
+    if drawing.width is not None:
+        beside = Grid(titles[:3], tuple(plain)).widths()
+        if any(reasons):
+            beside.append(max(map(len, reasons)))
+        left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
+        narrowed = replace(drawing, width=max(left, NARROWEST))
+    drawn = [tuple(draw(entry.array, narrowed)) for entry in entries]
+    rows = [(*cells, lines) for cells, lines in zip(plain, drawn, strict=True)]
+    if not any(reasons):
+        return Grid(titles, tuple(rows))
+    return Grid((*titles, "zero because"), tuple((*row, (why,)) for row, why in zip(rows, reasons, strict=True)))
