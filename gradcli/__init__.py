@@ -1,8 +1,8 @@
 """gradcli: exact derivatives of networks written as text, from the shell and from Python.
 
-    net = gradcli.load("model.net")
-    g = net.grad(x=[[1.0, 2.0]], get_all=True)
-    g["x"]
+net = gradcli.load("model.net")
+g = net.grad(x=[[1.0, 2.0]], get_all=True)
+g["x"]
 """
 
 from __future__ import annotations

@@ -69,8 +69,11 @@ def read_feeds(program: Program, request: Request) -> dict[str, Feed]:
             feeds[name] = stored_feed(stored, f"{request.inputs_file}:{name}")
         extra = [name for name in feeds if name not in names]
         if extra:
-            raise fail("DAT102", f"{request.inputs_file} holds {', '.join(extra)}, which the net does not take",
-                       notes=[f"its inputs: {', '.join(sorted(names)) or 'none'}"])
+            raise fail(
+                "DAT102",
+                f"{request.inputs_file} holds {', '.join(extra)}, which the net does not take",
+                notes=[f"its inputs: {', '.join(sorted(names)) or 'none'}"],
+            )
     for name, text in request.inputs:
         feeds[name] = value_feed(program, f"-i {name}", text)
     for name, array in request.arrays.items():
@@ -108,7 +111,9 @@ def array_feed(value: Any, source: str) -> Feed:
     if weak and array.dtype.kind in "iuf":
         return Feed(array.shape, None, array, source, None, array.dtype.kind in "iu")
     if dtype is None:
-        widened = {"int8": "i32", "uint8": "i32", "int16": "i32", "uint16": "i32", "uint32": "i64"}.get(array.dtype.name)
+        widened = {"int8": "i32", "uint8": "i32", "int16": "i32", "uint16": "i32", "uint32": "i64"}.get(
+            array.dtype.name
+        )
         if widened is None:
             raise fail("DAT107", f"{source} has dtype {array.dtype}; types are {', '.join(DTYPES)}")
         dtype, array = widened, array.astype(NUMPY_NAMES[widened])
@@ -133,8 +138,12 @@ def read_params(prepared: Prepared, request: Request) -> Prepared:
     missing = [name for name in known if name not in given]
     if extra:
         guess = nearest(extra[0], known)
-        raise fail("DAT104", f"{where} holds {', '.join(extra)}, which {prepared.net} does not have",
-                   notes=[f"its params: {', '.join(known) or 'none'}"], help=f"did you mean `{guess}`?" if guess else None)
+        raise fail(
+            "DAT104",
+            f"{where} holds {', '.join(extra)}, which {prepared.net} does not have",
+            notes=[f"its params: {', '.join(known) or 'none'}"],
+            help=f"did you mean `{guess}`?" if guess else None,
+        )
     if missing and request.params_file is not None and not request.partial:
         raise fail("DAT103", f"{where} lacks {', '.join(missing)}", help="keep their first values: `--partial`")
     params = []
@@ -153,8 +162,12 @@ def _fits(feed: Feed, fed: Fed, prepared: Prepared) -> None:
     from gradcli.interp.dtypes import RANKS
 
     if feed.dtype is not None and RANKS[feed.dtype] > RANKS[fed.aval.dtype]:
-        raise fail("DAT105", f"param {fed.name} is {fed.aval.dtype}, {feed.source} is {feed.dtype}: that would narrow it",
-                   prepared.origins.get(fed.name), help=f"store it as {fed.aval.dtype}, or run with `--dtype {feed.dtype}`")
+        raise fail(
+            "DAT105",
+            f"param {fed.name} is {fed.aval.dtype}, {feed.source} is {feed.dtype}: that would narrow it",
+            prepared.origins.get(fed.name),
+            help=f"store it as {fed.aval.dtype}, or run with `--dtype {feed.dtype}`",
+        )
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,5 +299,18 @@ def new_model(name: str, directory: Path) -> list[Path]:
     return write(name, directory)
 
 
-__all__ = ["Entry", "ModelError", "check", "compare", "environment", "new_model", "open_model", "operator", "operators",
-           "rule", "run", "show", "test"]
+__all__ = [
+    "Entry",
+    "ModelError",
+    "check",
+    "compare",
+    "environment",
+    "new_model",
+    "open_model",
+    "operator",
+    "operators",
+    "rule",
+    "run",
+    "show",
+    "test",
+]

@@ -33,8 +33,8 @@ class Comparison:
 
 def compare_result(result: Result, path: str, *, rtol: float | None, atol: float | None) -> Comparison:
     """Compare by name: missing and extra names differ, too. Raises ModelError for a file that cannot be read."""
-    from gradcli.data.read import open_archive, open_array
     from gradcli.data.read import is_reference as is_reference
+    from gradcli.data.read import open_archive, open_array
 
     entries = {e.name: e for e in (*(result.values or ()), *result.grads)}
     if path.endswith(".npy") and len(entries) == 1:

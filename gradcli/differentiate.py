@@ -50,15 +50,20 @@ def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], 
     notes: list[Diagnostic] = []
     if request.wrt is not None:
         if request.get_all or request.get_by_list:
-            raise fail("DIF003", "`--wrt` already says what to differentiate by", help="leave out --get-all and --get-by-list")
+            raise fail(
+                "DIF003", "`--wrt` already says what to differentiate by", help="leave out --get-all and --get-by-list"
+            )
         return _words(prepared, request.wrt, inputs, floats, params), notes
     if request.get_by_list and not params:
         raise fail("DIF003", f"{prepared.net} has no params", help="declare one: `param w: f32[3] = zeros()`")
     if request.get_all or not request.get_by_list:
         left = [t.name for t in inputs if t not in floats]
         if not floats:
-            raise fail("DIF001", f"{prepared.net} has no float input to differentiate by",
-                       help="by its params: `--get-by-list`" if params else None)
+            raise fail(
+                "DIF001",
+                f"{prepared.net} has no float input to differentiate by",
+                help="by its params: `--get-by-list`" if params else None,
+            )
         if left and (request.get_all or inputs[0] not in floats):
             notes.append(Diagnostic("DIF001", f"left out, as not float: {', '.join(left)}", severity="note"))
     chosen = (floats if request.get_all else []) + (params if request.get_by_list else [])
@@ -74,8 +79,12 @@ def _words(
         if exact:
             aval = prepared.graph.inputs[exact[0].position].aval
             if not aval.is_float:
-                raise fail("DIF001", f"{word} is {aval} and has no derivative", prepared.origins.get(word),
-                           help=f"give it as floats, or cast in the net: `f64({word})`")
+                raise fail(
+                    "DIF001",
+                    f"{word} is {aval} and has no derivative",
+                    prepared.origins.get(word),
+                    help=f"give it as floats, or cast in the net: `f64({word})`",
+                )
             found = exact[:1]
         elif word == "all":
             found = floats
@@ -86,10 +95,14 @@ def _words(
         if not found:
             names = [t.name for t in (*inputs, *params)]
             guess = nearest(word, names)
-            raise fail("DIF003", f"{prepared.net} has no input or param `{word}`" if word not in ("all", "params") else
-                       f"{prepared.net} has no {'float inputs' if word == 'all' else 'params'}",
-                       notes=[f"inputs and params: {', '.join(names) or 'none'}"],
-                       help=f"did you mean `{guess}`?" if guess else None)
+            raise fail(
+                "DIF003",
+                f"{prepared.net} has no input or param `{word}`"
+                if word not in ("all", "params")
+                else f"{prepared.net} has no {'float inputs' if word == 'all' else 'params'}",
+                notes=[f"inputs and params: {', '.join(names) or 'none'}"],
+                help=f"did you mean `{guess}`?" if guess else None,
+            )
         chosen.extend(t for t in found if t not in chosen)
     return chosen
 
@@ -172,7 +185,15 @@ def _together(graph, targets, order, rows, outputs, weighted, floats):  # type: 
             words = [outputs[k] for k in floats] if order == 1 else [label]
             sens[label] = [builder.input(v.aval, f"sens {w}") for v, w in zip(extra, words, strict=True)]
             sens_names.extend((w, v.aval) for v, w in zip(extra, words, strict=True))
-        gradients.append(builder.inline(only, [*inputs, *sens.get(label, [])])[0] if extra else builder.inline(only, inputs)[0])
+        gradients.append(
+            builder.inline(only, [*inputs, *sens.get(label, [])])[0] if extra else builder.inline(only, inputs)[0]
+        )
     zero_reasons = tuple({"reason": r, "at": []} if isinstance(r, str) and r else (r or None) for *_, r in rows)
     kinds = tuple(next(t.kind for t in targets if t.name == names[-1]) for names, *_ in rows)
-    return Derived(builder.finish([*primal, *gradients]), tuple(names for names, *_ in rows), kinds, tuple(sens_names), zero_reasons)
+    return Derived(
+        builder.finish([*primal, *gradients]),
+        tuple(names for names, *_ in rows),
+        kinds,
+        tuple(sens_names),
+        zero_reasons,
+    )

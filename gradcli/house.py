@@ -37,8 +37,11 @@ def new_model(name: str, directory: Path) -> list[Path]:
     """Write `NAME.net`; raises ModelError NAM017 for a name that cannot be a net's, DAT040 where it cannot be written."""
     stem = name.removesuffix(".net")
     if not stem.isidentifier() or not stem.isascii() or _taken(stem):
-        raise fail("NAM017", f"`{name}` cannot be the name of a net",
-                   help="letters, digits and _, beginning with a letter, and no word of the language")
+        raise fail(
+            "NAM017",
+            f"`{name}` cannot be the name of a net",
+            help="letters, digits and _, beginning with a letter, and no word of the language",
+        )
     path = directory / f"{stem}.net"
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -55,7 +58,7 @@ def _taken(name: str) -> bool:
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
 
-    reserved = "net case param layer for in while return if else and or not expect true false None inf nan".split()
+    reserved = ["net", "case", "param", "layer", "for", "in", "while", "return", "if", "else", "and", "or", "not", "expect", "true", "false", "None", "inf", "nan"]
     return name in reserved or name in OPERATORS or name in DTYPES or name in load_prelude().nets
 
 

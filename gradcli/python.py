@@ -1,9 +1,9 @@
 """The Python API: the words of the command line, on arrays.
 
-    net = gradcli.load("model.net")
-    net.grad(x=x, y=y, get_all=True, sens=s)["x"]
-    step = net.compile("grad", wrt="params")       # planned once, run many times
-    g = step(x=batch, params={"l1.w": w})
+net = gradcli.load("model.net")
+net.grad(x=x, y=y, get_all=True, sens=s)["x"]
+step = net.compile("grad", wrt="params")       # planned once, run many times
+g = step(x=batch, params={"l1.w": w})
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from gradcli.request import ModelFile, Request, Result, Verb
 from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
-    import numpy as np
 
     from gradcli.plan import Plan
 

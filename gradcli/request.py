@@ -70,7 +70,9 @@ class Result:
     edition: int
     backend: str  # "numpy" or "cupy"
     threads: int
-    sens: tuple[dict[str, Any], ...]  # {"output", "kind": "ones"|"file"|"expression"|"random"|"basis"|"array", "source"}
+    sens: tuple[
+        dict[str, Any], ...
+    ]  # {"output", "kind": "ones"|"file"|"expression"|"random"|"basis"|"array", "source"}
     values: tuple[Entry, ...] | None
     grads: tuple[Entry, ...]
     notes: tuple[Diagnostic, ...]

@@ -11,12 +11,11 @@ from gradcli.syntax.diagnostics import fail, nearest
 @cache
 def entries() -> dict[str, Entry]:
     """Every code with its page, in order."""
-    from gradcli import codes as own
     from gradcli.data.codes import CODES as DATA
     from gradcli.interp.codes import CODES as INTERP
     from gradcli.syntax.codes import CODES as SYNTAX
 
-    merged = {**SYNTAX, **INTERP, **own.CODES, **DATA}
+    merged = {**SYNTAX, **INTERP, **DATA}
     return dict(sorted(merged.items()))
 
 
@@ -26,5 +25,9 @@ def entry(code: str) -> Entry:
     found = known.get(code.strip().upper())
     if found is None:
         guess = nearest(code.strip().upper(), known)
-        raise fail("NAM016", f"there is no rule {code}", help=f"did you mean {guess}?" if guess else "`gradcli rule` lists them")
+        raise fail(
+            "NAM016",
+            f"there is no rule {code}",
+            help=f"did you mean {guess}?" if guess else "`gradcli rule` lists them",
+        )
     return found

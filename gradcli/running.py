@@ -104,9 +104,12 @@ def line_value(prepared: Prepared, name: str) -> Value:
     if name in prepared.lines:
         return prepared.lines[name]
     guess = nearest(name, prepared.lines)
-    raise fail("NAM011", f"{prepared.net} has no line that binds `{name}`",
-               notes=[f"its named lines: {', '.join(prepared.lines) or 'none'}"],
-               help=f"did you mean `{guess}`?" if guess else None)
+    raise fail(
+        "NAM011",
+        f"{prepared.net} has no line that binds `{name}`",
+        notes=[f"its named lines: {', '.join(prepared.lines) or 'none'}"],
+        help=f"did you mean `{guess}`?" if guess else None,
+    )
 
 
 def derive_request(prepared: Prepared, request: Request, weighted: list[str] | None = None) -> Derived:
@@ -124,7 +127,9 @@ def _derive_at(prepared: Prepared, request: Request, weighted: list[str] | None)
     """The derivative with respect to a named line: the graph is cut there, differentiated, and joined again."""
     assert request.at is not None
     if request.wrt or request.get_all or request.get_by_list:
-        raise fail("DIF003", "`--at` already says what to differentiate by", help="leave out --wrt, --get-all, --get-by-list")
+        raise fail(
+            "DIF003", "`--at` already says what to differentiate by", help="leave out --wrt, --get-all, --get-by-list"
+        )
     value = line_value(prepared, request.at)
     if not value.aval.is_float:
         raise fail("DIF001", f"{request.at} is {value.aval} and has no derivative")
@@ -135,7 +140,10 @@ def _derive_at(prepared: Prepared, request: Request, weighted: list[str] | None)
     n = len(prepared.graph.inputs)
     names = prepared.graph.names
     inputs = [builder.input(v.aval, name) for v, name in zip(prepared.graph.inputs, names, strict=True)]
-    sens = [builder.input(v.aval, name) for v, name in zip(made.graph.inputs[n + 1 :], made.graph.names[n + 1 :], strict=True)]
+    sens = [
+        builder.input(v.aval, name)
+        for v, name in zip(made.graph.inputs[n + 1 :], made.graph.names[n + 1 :], strict=True)
+    ]
     whole = prepared.graph
     (point,) = builder.inline(Graph(whole.inputs, whole.nodes, (value,), whole.n_values, whole.names), inputs)
     outputs = builder.inline(made.graph, [*inputs, point, *sens])
@@ -169,9 +177,12 @@ def read_sens(program: Program, prepared: Prepared, request: Request) -> dict[st
         return None
     if request.order == 1 and set(given) != set(words):
         missing = [w for w in words if w not in given]
-        raise fail("DIF005", f"no sensitivity for {', '.join(missing)}",
-                   notes=["outputs: " + ", ".join(f"{w}: {a}" for w, a in words.items())],
-                   help=" ".join(f"--sens {w}=…" for w in words) + ", one for each output")
+        raise fail(
+            "DIF005",
+            f"no sensitivity for {', '.join(missing)}",
+            notes=["outputs: " + ", ".join(f"{w}: {a}" for w, a in words.items())],
+            help=" ".join(f"--sens {w}=…" for w in words) + ", one for each output",
+        )
     return {word: _one_sens(program, word, value, words[word]) for word, value in given.items()}
 
 
@@ -202,9 +213,12 @@ def _sens_pairs(request: Request, words: dict[str, Aval]) -> dict[str, Any] | No
     if unnamed and (pairs or len(unnamed) != len(words)):
         head = unnamed[0].partition("=")[0].strip()
         guess = nearest(head, words) if "=" in unnamed[0] and head.isidentifier() else None
-        raise fail("DIF005", f"{len(unnamed)} sensitivit{'y' if len(unnamed) == 1 else 'ies'} without a name "
-                   f"for {len(words)} outputs", notes=[listed],
-                   help=f"did you mean `--sens {guess}=…`?" if guess else f"name each: `--sens {next(iter(words))}=…`")
+        raise fail(
+            "DIF005",
+            f"{len(unnamed)} sensitivit{'y' if len(unnamed) == 1 else 'ies'} without a name for {len(words)} outputs",
+            notes=[listed],
+            help=f"did you mean `--sens {guess}=…`?" if guess else f"name each: `--sens {next(iter(words))}=…`",
+        )
     return pairs or dict(zip(words, unnamed, strict=True))
 
 
@@ -234,7 +248,9 @@ def _basis(text: str, aval: Aval) -> tuple[int, ...]:
     shape = [int(d) for d in aval.shape]
     if len(words) != len(shape) or not all(w.lstrip("-").isdecimal() for w in words):
         example = ",".join("0" for _ in shape)
-        raise fail("DIF004", f"--sens {text} names no element of {aval}", help=f"one index for each dim: `basis:{example}`")
+        raise fail(
+            "DIF004", f"--sens {text} names no element of {aval}", help=f"one index for each dim: `basis:{example}`"
+        )
     index = tuple(int(w) for w in words)
     for k, (i, d) in enumerate(zip(index, shape, strict=True)):
         if not -d <= i < d:
@@ -246,12 +262,20 @@ def _exact(feed: Feed, aval: Aval, word: str) -> Feed:
     """A sensitivity has the shape and dtype of what it weights exactly; weak numbers take the dtype."""
     if tuple(feed.shape) != aval.shape:
         have = Aval(feed.shape, feed.dtype or aval.dtype)
-        raise fail("DIF004", f"the sensitivity is {have}, {word} is {aval}", feed.span,
-                   help="a sensitivity has the shape and dtype of the output exactly")
+        raise fail(
+            "DIF004",
+            f"the sensitivity is {have}, {word} is {aval}",
+            feed.span,
+            help="a sensitivity has the shape and dtype of the output exactly",
+        )
     if feed.dtype is not None and feed.dtype != aval.dtype:
         wide = feed.dtype not in RANKS or RANKS[feed.dtype] > RANKS[aval.dtype]
-        raise fail("DIF004", f"the sensitivity is {feed.dtype}, {word} is {aval}", feed.span,
-                   help=f"cast it: `--sens '{aval.dtype}(load(\"{feed.source}\"))'`" if wide else f"store it as {aval.dtype}")
+        raise fail(
+            "DIF004",
+            f"the sensitivity is {feed.dtype}, {word} is {aval}",
+            feed.span,
+            help=f"cast it: `--sens '{aval.dtype}(load(\"{feed.source}\"))'`" if wide else f"store it as {aval.dtype}",
+        )
     return feed
 
 

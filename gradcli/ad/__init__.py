@@ -1,0 +1,1 @@
+"""Derivatives of graphs, each a Graph → Graph transformation that emits primitives."""

@@ -1,0 +1,49 @@
+"""Where plans run. `choose` decides, without importing either backend; `cupy.py` alone imports CuPy."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from gradcli.backends.threads import limit_threads, threads_in_use
+from gradcli.syntax.diagnostics import ENVIRONMENT, fail
+
+__all__ = ["choose", "limit_threads", "missing_cupy", "threads_in_use"]
+
+INSTALL = "pip install 'gradcli[cupy]'"
+DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+
+
+def choose(backend: str, device: int = 0) -> tuple[str, str]:
+    """`("numpy" | "cupy", why)` for `backend` "auto", "numpy" or "cupy".
+
+    Raises ModelError (exit 3) where CuPy is asked for by name: ENV001 if it is not installed, ENV002 without a GPU.
+    """
+    if backend == "numpy":
+        return "numpy", "asked for"
+    missing = missing_cupy()
+    if backend == "cupy":
+        if missing == "CuPy is not installed":
+            raise fail("ENV001", "the backend cupy needs CuPy, which is not installed",
+                       help=f"`{INSTALL}`", exit_code=ENVIRONMENT)  # fmt: skip
+        if missing is not None:
+            raise fail("ENV002", f"the backend cupy needs a GPU: {missing}",
+                       help="`--backend numpy` runs on the processor", exit_code=ENVIRONMENT)  # fmt: skip
+        return "cupy", f"asked for, device {device}"
+    return ("cupy", f"a GPU was found, device {device}") if missing is None else ("numpy", missing)
+
+
+def missing_cupy() -> str | None:
+    """What CuPy lacks here, None for nothing; told from the file system, as importing CuPy takes seconds."""
+    try:
+        if find_spec("cupy") is None:
+            return "CuPy is not installed"
+    except (ImportError, ValueError):
+        return "CuPy is not installed"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides every GPU"
+    if os.name == "nt":
+        library = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "nvcuda.dll")
+        return None if library.exists() else "no GPU driver was found"
+    return None if any(os.path.exists(path) for path in DRIVERS) else "no GPU driver was found"

@@ -114,7 +114,10 @@ def list_shape(value: ListV) -> tuple[tuple[int, ...], list[Any]]:
                 have = f"has {len(item.items)}" if isinstance(item, ListV) else "is no list"
                 others = [Label(first.span, f"{length} here")] if row and isinstance(first, ListV) else []
                 raise fail(
-                    "SHP104", "the rows of a list differ in length", span, others=others,
+                    "SHP104",
+                    "the rows of a list differ in length",
+                    span,
+                    others=others,
                     label=f"this row {have}, the first {'has ' + str(length) if length >= 0 else 'is a number'}",
                 )
         shape.append(length)
@@ -221,7 +224,8 @@ def broadcast_pair(left: tuple[Size, ...], right: tuple[Size, ...], index: int =
         size = sizes.broadcast(a, b)
         if size is None:
             raise ShapeError(
-                "SHP101", f"shapes {shape_text(left)} and {shape_text(right)} do not broadcast: {a} against {b}",
+                "SHP101",
+                f"shapes {shape_text(left)} and {shape_text(right)} do not broadcast: {a} against {b}",
                 (0, index),
             )
         result.append(size)
@@ -270,7 +274,7 @@ def convert(ctx: Elaborator, value: Any, dtype: str, what: str) -> Arr:
         return Arr(arr.value, arr.dims if arr.named else None)
     rank = rank_of(arr)
     target = RANKS[dtype]
-    if arr.weak and (rank == WEAK_INT and target != BOOL or rank == WEAK_FLOAT and target > WEAK_FLOAT):
+    if arr.weak and ((rank == WEAK_INT and target != BOOL) or (rank == WEAK_FLOAT and target > WEAK_FLOAT)):
         return Arr(as_value(ctx, value if is_number(value) else arr, dtype), arr.dims if arr.named else None)
     raise ShapeError("SHP103", f"{what} is declared {dtype}, but this is {arr}", (0,), f"cast it: `{dtype}(…)`")
 

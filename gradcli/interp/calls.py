@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 
 
-def call(
-    ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any], frame: Frame, node: ast.Call
-) -> Any:
+def call(ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any], frame: Frame, node: ast.Call) -> Any:
     """The result of a call expression."""
     match callee:
         case OperatorV():
@@ -65,9 +63,7 @@ def _now(ctx: Elaborator, value: Any) -> Any:
     return expressions.evaluate(ctx, value.frame, value.expr) if isinstance(value, Deferred) else value
 
 
-def _prelude_arguments(
-    ctx: Elaborator, args: list[Any], keywords: dict[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
+def _prelude_arguments(ctx: Elaborator, args: list[Any], keywords: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """After `axis=` a bare name is a dim of the first argument."""
     made = {}
     for name, value in keywords.items():
@@ -98,7 +94,9 @@ def bind(callee: Any, args: list[Any], keywords: dict[str, Any], span: Span) -> 
     where = [Label(net.decl.name.span, "defined here")] if not net.scope.prelude else []
     if len(args) > len(names):
         takes = f"{len(names)} input{'s' if len(names) != 1 else ''}"
-        raise fail("NAM020", f"{net.name} takes {takes} ({', '.join(names)}), {len(args)} are given", span, others=where)
+        raise fail(
+            "NAM020", f"{net.name} takes {takes} ({', '.join(names)}), {len(args)} are given", span, others=where
+        )
     bound = dict(zip(names, args, strict=False))
     for name, value in keywords.items():
         if name not in inputs:
@@ -150,8 +148,14 @@ def enter(ctx: Elaborator, net: NetV, span: Span, caller: Frame) -> Frame:
         cycle = ctx.run.calls[decls.index(net.decl) :]
         names = " → ".join([*(decl.name.id for decl, _ in cycle), net.name])
         steps = [Label(at, f"{after.name.id} is called here") for after, at in cycle[1:]]
-        raise fail("NAM002", f"recursion: {names}", span, label=f"{net.name} is called again", others=steps,
-                   help="a loop with a bound is written `for i in 0..n { … }`")
+        raise fail(
+            "NAM002",
+            f"recursion: {names}",
+            span,
+            label=f"{net.name} is called again",
+            others=steps,
+            help="a loop with a bound is written `for i in 0..n { … }`",
+        )
     if len(decls) >= MAX_DEPTH:
         raise fail("NAM002", f"nets call each other deeper than {MAX_DEPTH}", span)
     frame = Frame(net.scope, net.instance, net.enclosing, net.defined_at, net.decl)
@@ -194,8 +198,13 @@ def _declared(ctx: Elaborator, frame: Frame, net: NetV, declared: ast.NetInput, 
     try:
         arr = arrays.convert(ctx, value, ctx.dtype(declared.type), what)
     except ShapeError as error:
-        raise fail(error.code, error.message, frame.call_span or declared.span, help=error.help,
-                   others=[Label(declared.span, "declared here")]) from None
+        raise fail(
+            error.code,
+            error.message,
+            frame.call_span or declared.span,
+            help=error.help,
+            others=[Label(declared.span, "declared here")],
+        ) from None
     match_dims(ctx, frame, declared.type, arr.dims, what, exact=False)
     return arr
 
@@ -216,8 +225,12 @@ def match_dims(
         lead = len(dims) - (len(declared) - 1)
         declared[places[0] : places[0] + 1] = [None] * max(lead, 0)  # type: ignore[list-item]
     if len(declared) != len(dims) or lead < 0:
-        raise fail("SHP105", f"{what} is {show_type(type_.dtype, dims)}, declared {' '.join(type_.span.text.split())}", at,
-                   others=[Label(type_.span, "declared here")])
+        raise fail(
+            "SHP105",
+            f"{what} is {show_type(type_.dtype, dims)}, declared {' '.join(type_.span.text.split())}",
+            at,
+            others=[Label(type_.span, "declared here")],
+        )
     found: list[Size] = []
     for axis, (expr, size) in enumerate(zip(declared, dims, strict=True)):
         if expr is None:
@@ -241,8 +254,13 @@ def match_dims(
             others = [Label(expr.span, f"declared {wanted} here" if not bound else "must agree here")]
             if bound and bound[1] != type_.span:
                 others.append(Label(bound[1], f"{expr.span.text} is {wanted} here"))
-            raise fail("SHP106", f"dim {axis} of {what} is {size}, not {expr.span.text}"
-                       + (f" = {wanted}" if not isinstance(expr, ast.Number) else ""), at, others=others)
+            raise fail(
+                "SHP106",
+                f"dim {axis} of {what} is {size}, not {expr.span.text}"
+                + (f" = {wanted}" if not isinstance(expr, ast.Number) else ""),
+                at,
+                others=others,
+            )
         found.append(wanted)
     return tuple(found)
 
@@ -274,7 +292,9 @@ def declared_dims(ctx: Elaborator, frame: Frame, type_: ast.Type) -> tuple[Size,
     found: list[Size] = []
     for expr in type_.dims:
         if isinstance(expr, ast.Ellipsis):
-            raise fail("SHP105", "`...` stands for the leading dims of an argument; here the shape must be given", expr.span)
+            raise fail(
+                "SHP105", "`...` stands for the leading dims of an argument; here the shape must be given", expr.span
+            )
         if isinstance(expr, ast.Name):
             known = expressions.find_dim(ctx, frame, expr.id)
             if known is not None:
@@ -299,8 +319,12 @@ def check_results(ctx: Elaborator, frame: Frame, net: ast.Net, result: Any, span
         return result
     members = list(result.items) if isinstance(result, TupleV) else [result]
     if len(members) != len(net.results):
-        raise fail("SHP105", f"{net.name.id} returns {len(members)} results, declared {len(net.results)}", span,
-                   others=[Label(t.span, "declared here") for t in net.results[:1]])
+        raise fail(
+            "SHP105",
+            f"{net.name.id} returns {len(members)} results, declared {len(net.results)}",
+            span,
+            others=[Label(t.span, "declared here") for t in net.results[:1]],
+        )
     made = []
     for index, (member, type_) in enumerate(zip(members, net.results, strict=True)):
         what = f"result {index} of {net.name.id}" if len(members) > 1 else f"the result of {net.name.id}"
@@ -309,7 +333,9 @@ def check_results(ctx: Elaborator, frame: Frame, net: ast.Net, result: Any, span
             arr = arrays.convert(ctx, member, ctx.dtype(type_), what)
             made.append(Arr(arr.value, match_dims(ctx, frame, type_, arr.dims, what, exact=True)))
         except ShapeError as error:
-            raise fail(error.code, error.message, span, help=error.help, others=[Label(type_.span, "declared here")]) from None
+            raise fail(
+                error.code, error.message, span, help=error.help, others=[Label(type_.span, "declared here")]
+            ) from None
         finally:
             frame.call_span = saved
     return make_tuple(made, result.names if isinstance(result, TupleV) else ())
@@ -321,7 +347,9 @@ def with_statics(ctx: Elaborator, net: NetV, given: list[Size | None], span: Spa
     if len(given) != len(wanted):
         text = f"{net.name} has {len(wanted)} static parameter{'s' if len(wanted) != 1 else ''}"
         names = f" ({', '.join(wanted)})" if wanted else ""
-        raise fail("NAM020", f"{text}{names}, {len(given)} are given", span, others=[Label(net.decl.name.span, "defined here")])
+        raise fail(
+            "NAM020", f"{text}{names}, {len(given)} are given", span, others=[Label(net.decl.name.span, "defined here")]
+        )
     for name, value in zip(wanted, given, strict=True):
         if value is None or (not isinstance(value, Poly) and value < 0):
             raise fail("SHP110", f"the static parameter {name} of {net.name} is a known integer, 0 or more", span)

@@ -51,13 +51,22 @@ def prepare_case(scope: Scope, case: ast.Case, options: Options) -> PreparedCase
     statements.run_block(ctx, frame, case.body)
     ctx.raise_kept()
     if not collector.count:
-        raise fail("NAM015", f"the case \"{case.title.value}\" expects nothing", case.title.span,
-                   help="add a line like `expect f(x) ~= 1.0`")
+        raise fail(
+            "NAM015",
+            f'the case "{case.title.value}" expects nothing',
+            case.title.span,
+            help="add a line like `expect f(x) ~= 1.0`",
+        )
     graph = ctx.run.region.builder.finish(collector.values)
     position = {value.id: k for k, value in enumerate(graph.inputs)}
     params = [(position[i.arr.value.id], i.init()) for i in ctx.run.params.values() if i.arr and i.init]
-    return PreparedCase(graph, tuple(params), _positions(ctx.run.data, position), tuple(collector.expectations),
-                        tuple(collector.failures))
+    return PreparedCase(
+        graph,
+        tuple(params),
+        _positions(ctx.run.data, position),
+        tuple(collector.expectations),
+        tuple(collector.failures),
+    )
 
 
 def _positions(data: list[Data], position: dict[int, int]) -> tuple[tuple[int, Any], ...]:

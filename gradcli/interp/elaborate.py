@@ -162,8 +162,13 @@ class Elaborator:
         try:
             arr = arrays.convert(self, value, self.dtype(item.type), f"const {item.name.id}")
         except ShapeError as error:
-            raise fail(error.code, error.message, item.value.span, help=error.help,
-                       others=[Label(item.type.span, "declared here")]) from None
+            raise fail(
+                error.code,
+                error.message,
+                item.value.span,
+                help=error.help,
+                others=[Label(item.type.span, "declared here")],
+            ) from None
         frame.call_span = item.value.span
         return Arr(arr.value, match_dims(self, frame, item.type, arr.dims, f"const {item.name.id}", exact=True))
 
@@ -182,7 +187,9 @@ class Elaborator:
                 self.run.pending.pop()
             size = static.whole(value) if is_number(value) else None
             if size is None or (not isinstance(size, Poly) and size < 0):
-                raise fail("SHP110", f"dim {name} is a known integer, 0 or more; this is {describe(value)}", item.value.span)
+                raise fail(
+                    "SHP110", f"dim {name} is a known integer, 0 or more; this is {describe(value)}", item.value.span
+                )
             if not isinstance(size, Poly) and size >= 1 << 62:
                 raise fail("SHP110", f"dim {name} does not fit into 63 bits", item.value.span)
             self.run.dims[key] = named(size, Name(name))
@@ -206,8 +213,13 @@ class Elaborator:
             return known.value
         item = scope.inputs[name]
         if item.value is None:
-            raise fail("DAT101", f"input {name} has no data in the file", span, others=[Label(item.span, "declared here")],
-                       help=f"give it here: `input {name}: … = …`")
+            raise fail(
+                "DAT101",
+                f"input {name} has no data in the file",
+                span,
+                others=[Label(item.span, "declared here")],
+                help=f"give it here: `input {name}: … = …`",
+            )
         self._enter(f"input {name}", item.span)
         try:
             value = self.file_expression(scope, item.value)
@@ -229,8 +241,14 @@ class Elaborator:
         arr = arrays.to_arr(self, value)
         if item.type is None:
             return Arr(arrays.as_value(self, arr, self.weak_float)) if arr.weak else arr
-        dtype, _ = settle_dtype(self, None if arr.weak else arr.dtype, self.dtype(item.type), f"input {item.name.id}",
-                                item.value.span if item.value else item.span, integral=arr.dtype in ("i64", "i32"))
+        dtype, _ = settle_dtype(
+            self,
+            None if arr.weak else arr.dtype,
+            self.dtype(item.type),
+            f"input {item.name.id}",
+            item.value.span if item.value else item.span,
+            integral=arr.dtype in ("i64", "i32"),
+        )
         arr = Arr(arrays.as_value(self, value if is_number(value) else arr, dtype), arr.dims)
         frame = self.file_frame(scope)
         frame.dims = self.run.input_dims
@@ -265,8 +283,12 @@ class Elaborator:
             others = [Label(frame.scope.nets[name.id].name.span, "this net")]
             raise fail("NAM003", f"`{name.id}` is a net of this file and cannot be hidden", name.span, others=others)
         if name.id in DTYPES or name.id in self.operators or name.id in self.prelude().nets:
-            raise fail("NAM003", f"`{name.id}` is an operator and cannot be hidden", name.span,
-                       help=f"choose another name, like `{name.id}_`")
+            raise fail(
+                "NAM003",
+                f"`{name.id}` is an operator and cannot be hidden",
+                name.span,
+                help=f"choose another name, like `{name.id}_`",
+            )
 
     def name_line(self, frame: Frame, name: str, value: Arr) -> None:
         """Remember the value of a named line, for `--at` and for readers of graphs."""
@@ -291,9 +313,17 @@ class Elaborator:
             from gradcli.syntax.diagnostics import nearest
 
             guess = nearest(name, DTYPES)
-            text = "complex numbers are not in this edition" if name.startswith(("c", "complex")) else f"there is no type `{name}`"
-            raise fail("SHP116", f"{text}; types are {', '.join(DTYPES)}", type_.span,
-                       help=f"did you mean `{guess}`?" if guess else None)
+            text = (
+                "complex numbers are not in this edition"
+                if name.startswith(("c", "complex"))
+                else f"there is no type `{name}`"
+            )
+            raise fail(
+                "SHP116",
+                f"{text}; types are {', '.join(DTYPES)}",
+                type_.span,
+                help=f"did you mean `{guess}`?" if guess else None,
+            )
         return self.map_dtype(name)
 
     def map_dtype(self, dtype: str) -> str:

@@ -219,8 +219,10 @@ def lookup(ctx: Elaborator, frame: Frame, node: ast.Name, *, dims_first: bool = 
         if binding is not None:
             if limit is not None and binding.serial > limit:
                 raise fail(
-                    "NAM010", f"`{name}` was bound again after the net that uses it was defined",
-                    frame.call_span or node.span, label="called here",
+                    "NAM010",
+                    f"`{name}` was bound again after the net that uses it was defined",
+                    frame.call_span or node.span,
+                    label="called here",
                     others=[Label(node.span, "used here"), Label(binding.span, "bound again here")],
                     help=f"pass `{name}` as an input of the net",
                 )
@@ -285,7 +287,10 @@ def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
     text = f"there is no `{node.id}` here"
     if node.id in scope.inputs:
         return fail(
-            "NAM001", text, node.span, others=[Label(scope.inputs[node.id].span, "this input feeds the entry net")],
+            "NAM001",
+            text,
+            node.span,
+            others=[Label(scope.inputs[node.id].span, "this input feeds the entry net")],
             help=f"nets see only their own inputs: add `{node.id}` to the signature",
         )
     if node.id in ("complex", "c64", "c128", "complex64", "complex128"):
@@ -435,7 +440,9 @@ def attribute(ctx: Elaborator, frame: Frame, node: ast.Attribute, base: Any) -> 
                 return size
             guess = nearest(node.name, [*inner.nets, *inner.consts, *inner.dims])
             raise fail(
-                "NAM007", f"`{base.name}` ({inner.source.name}) has no net, const or dim `{node.name}`", node.span,
+                "NAM007",
+                f"`{base.name}` ({inner.source.name}) has no net, const or dim `{node.name}`",
+                node.span,
                 help=f"did you mean `{base.name}.{guess}`?" if guess else None,
             )
         case LayerV():
@@ -459,8 +466,11 @@ def _instance_name(ctx: Elaborator, instance: Instance, node: ast.Attribute) -> 
     if info is not None:
         if info.arr is None:
             raise fail(
-                "NAM007", f"the shape of `{instance.name(path)}` is known only after the net was called", node.span,
-                others=[Label(info.span, "declared here")], help="call it first, or give its dims by static parameters",
+                "NAM007",
+                f"the shape of `{instance.name(path)}` is known only after the net was called",
+                node.span,
+                others=[Label(info.span, "declared here")],
+                help="call it first, or give its dims by static parameters",
             )
         return info.arr
     layer = ctx.run.layers.get(path)
@@ -470,6 +480,8 @@ def _instance_name(ctx: Elaborator, instance: Instance, node: ast.Attribute) -> 
     guess = nearest(node.name, names)
     have = f"it has {', '.join(dict.fromkeys(names))}" if names else "it has no params"
     raise fail(
-        "NAM007", f"there is no `{node.name}` in this layer; {have}", node.span,
+        "NAM007",
+        f"there is no `{node.name}` in this layer; {have}",
+        node.span,
         help=f"did you mean `{guess}`?" if guess else None,
     )

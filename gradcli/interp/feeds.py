@@ -29,7 +29,12 @@ def settle_dtype(
         return dtype, dtype != given
     if given_now is None:
         if declared in ("i32", "i64") and not integral:
-            raise fail("DAT105", f"{what} is declared {declared}, its data are not all whole", span, help="cast or round the data")
+            raise fail(
+                "DAT105",
+                f"{what} is declared {declared}, its data are not all whole",
+                span,
+                help="cast or round the data",
+            )
         if declared == "bool":
             raise fail("DAT105", f"{what} is declared bool, its data are numbers", span, help="compare: `x != 0`")
         return declared, True
@@ -47,4 +52,6 @@ def settle_dtype(
     mends = f"cast it, like `-i {name}='{declared}(load(\"{name}.npy\"))'`"
     if given_now in ("f32", "f64") and declared in ("f16", "f32"):
         mends += f", or run the model in {given_now}: `--dtype {given_now}`"
-    raise fail("DAT105", f"{what} is declared {declared}, its data are {given_now}: that would narrow them", span, help=mends)
+    raise fail(
+        "DAT105", f"{what} is declared {declared}, its data are {given_now}: that would narrow them", span, help=mends
+    )

@@ -26,7 +26,9 @@ def read_source(path: Path, shown: str | None = None) -> Source:
     if stat.S_ISDIR(mode):
         raise fail("DAT110", f"{name} is a directory, not a model", help=f"run its cases with `gradcli test {name}`")
     if stat.S_ISREG(mode) and path.stat().st_size > MAX_BYTES:
-        raise fail("DAT110", f"{name} is larger than {MAX_BYTES >> 20} MiB: a model is text, data belong into .npy files")
+        raise fail(
+            "DAT110", f"{name} is larger than {MAX_BYTES >> 20} MiB: a model is text, data belong into .npy files"
+        )
     try:
         data = path.read_bytes()
     except OSError as error:

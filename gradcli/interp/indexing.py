@@ -159,9 +159,7 @@ def make_plan(ctx: Elaborator, arr: Arr, items: list[Any]) -> Plan:
             else:
                 steps.append((position, 1, 1))
                 drop.append(axis)
-    sliced = tuple(
-        d if item == (0, d, 1) else item[1] for item, d in zip(steps, expanded, strict=True)
-    )
+    sliced = tuple(d if item == (0, d, 1) else item[1] for item, d in zip(steps, expanded, strict=True))
     return Plan(tuple(expanded), tuple(steps), sliced, tuple(drop), _same_shape(ctx, gathers))
 
 
@@ -172,7 +170,9 @@ def _integer_array(ctx: Elaborator, item: Any) -> Any:
     if isinstance(item, Arr):
         if item.dtype == "bool":
             raise ShapeError(
-                "SHP110", "a mask is no index: the shape would depend on data", (),
+                "SHP110",
+                "a mask is no index: the shape would depend on data",
+                (),
                 "select with `where(mask, x, 0)`, or multiply by it",
             )
         if item.dtype not in ("i32", "i64"):
@@ -222,7 +222,9 @@ def _position(item: Size, size: Size) -> Size:
 
 def negative_loop_index(item: int) -> ShapeError:
     return ShapeError(
-        "SHP114", f"an index that holds a loop variable counts from 0; here it is {int(item)}", (),
+        "SHP114",
+        f"an index that holds a loop variable counts from 0; here it is {int(item)}",
+        (),
         "start the loop later, or shift the index",
     )
 
@@ -240,7 +242,9 @@ def _slice_item(item: slice, size: Size) -> tuple[Size, Size, int]:
         position = whole(bound)
         if position is None or isinstance(bound, Arr):
             raise ShapeError(
-                "SHP110", f"the bounds of a slice are known integers, not {describe(bound)}", (),
+                "SHP110",
+                f"the bounds of a slice are known integers, not {describe(bound)}",
+                (),
                 "a slice whose size depends on data has no shape; index by an array of fixed size",
             )
         if isinstance(bound, LoopInt) and bound < 0:

@@ -54,15 +54,21 @@ def _open(target: Path, item: ast.Import) -> Source:
         guess = None
         if target.parent.is_dir():
             guess = nearest(target.name, [p.name for p in target.parent.glob("*.net")])
-        raise fail("NAM006", f"cannot import: {first.message}", item.path.span,
-                   help=f"did you mean \"{guess}\"?" if guess else None) from None
+        raise fail(
+            "NAM006",
+            f"cannot import: {first.message}",
+            item.path.span,
+            help=f'did you mean "{guess}"?' if guess else None,
+        ) from None
 
 
 def _resolve(target: Path, item: ast.Import) -> Path:
     try:
         return target.resolve()
     except (OSError, RuntimeError, ValueError):
-        raise fail("NAM006", f"cannot import \"{item.path.value}\": the path has no end or no meaning", item.path.span) from None
+        raise fail(
+            "NAM006", f'cannot import "{item.path.value}": the path has no end or no meaning', item.path.span
+        ) from None
 
 
 def _read(source: Source, base: Path, prefix: str = "") -> Scope:
@@ -126,8 +132,14 @@ def _hides(name: ast.Name) -> list[Diagnostic]:
 
     if name.span.source.prelude or not (name.id in OPERATORS or name.id in DTYPES or name.id in load_prelude().nets):
         return []
-    return [Diagnostic("NAM003", f"`{name.id}` is an operator and cannot be hidden", name.span,
-                       help=f"choose another name, like `{name.id}_`")]
+    return [
+        Diagnostic(
+            "NAM003",
+            f"`{name.id}` is an operator and cannot be hidden",
+            name.span,
+            help=f"choose another name, like `{name.id}_`",
+        )
+    ]
 
 
 def _refuse_cycles(main: Scope) -> None:

@@ -56,25 +56,32 @@ class Surface:
 OPERATORS: dict[str, Handler] = {}
 SURFACES: dict[str, Surface] = {}
 
-FLOAT_ONE = (
-    "sqrt rsqrt cbrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh "
-    "acosh atanh erf erfc lgamma digamma sigmoid isfinite isnan"
-).split()
-NUMBER_ONE = "neg abs sign square floor ceil round trunc relu".split()
-FLOAT_TWO = "div atan2 hypot logaddexp".split()
-NUMBER_TWO = "add sub mul maximum minimum".split()
+FLOAT_ONE = ["sqrt", "rsqrt", "cbrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "lgamma", "digamma", "sigmoid", "isfinite", "isnan"]
+NUMBER_ONE = ["neg", "abs", "sign", "square", "floor", "ceil", "round", "trunc", "relu"]
+FLOAT_TWO = ["div", "atan2", "hypot", "logaddexp"]
+NUMBER_TWO = ["add", "sub", "mul", "maximum", "minimum"]
 
 
-def _bind(name: str, names: list[str], defaults: dict[str, Any], node: ast.Call, args: list[Any], kw: dict[str, Any]) -> list[Any]:
+def _bind(
+    name: str, names: list[str], defaults: dict[str, Any], node: ast.Call, args: list[Any], kw: dict[str, Any]
+) -> list[Any]:
     """Arguments in the order of the signature. Raises ModelError NAM020, NAM021 or NAM022."""
     if len(args) > len(names):
-        raise fail("NAM020", f"{name} takes at most {len(names)} arguments ({', '.join(names)}), {len(args)} are given", node.span)
+        raise fail(
+            "NAM020",
+            f"{name} takes at most {len(names)} arguments ({', '.join(names)}), {len(args)} are given",
+            node.span,
+        )
     bound = dict(zip(names, args, strict=False))
     for key, value in kw.items():
         if key not in names:
             guess = nearest(key, names)
-            raise fail("NAM022", f"{name} has no argument `{key}`", node.span,
-                       help=f"did you mean `{guess}`?" if guess else f"it takes {', '.join(names)}")
+            raise fail(
+                "NAM022",
+                f"{name} has no argument `{key}`",
+                node.span,
+                help=f"did you mean `{guess}`?" if guess else f"it takes {', '.join(names)}",
+            )
         if key in bound:
             raise fail("NAM022", f"{name}'s argument `{key}` is given twice", node.span)
         bound[key] = value
@@ -84,7 +91,9 @@ def _bind(name: str, names: list[str], defaults: dict[str, Any], node: ast.Call,
     return [bound.get(n, defaults.get(n)) for n in names]
 
 
-def operator(signature: str, family: str, doc: str, prim: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def operator(
+    signature: str, family: str, doc: str, prim: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function under `signature`, whose defaults are literals of the language."""
     name, _, rest = signature.partition("(")
     names, defaults = [], {}
@@ -92,7 +101,9 @@ def operator(signature: str, family: str, doc: str, prim: str | None = None) -> 
         key, has, text = part.partition("=")
         names.append(key)
         if has:
-            defaults[key] = {"None": None, "false": False, "true": True}.get(text, int(text) if text.lstrip("-").isdigit() else text)
+            defaults[key] = {"None": None, "false": False, "true": True}.get(
+                text, int(text) if text.lstrip("-").isdigit() else text
+            )
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
         def handler(ctx: Elaborator, frame: Frame, node: ast.Call, args: list[Any], kw: dict[str, Any]) -> Any:
@@ -151,7 +162,12 @@ def _matmul(site: Site, x: Any, y: Any) -> Arr:
     return expressions.matmul(site.ctx, x, y)
 
 
-@operator("where(cond, x, y)", "elementwise", "`x if cond else y`, elementwise; nothing flows into the branch not taken.", "where")
+@operator(
+    "where(cond, x, y)",
+    "elementwise",
+    "`x if cond else y`, elementwise; nothing flows into the branch not taken.",
+    "where",
+)
 def _where(site: Site, cond: Any, x: Any, y: Any) -> Arr:
     return arrays.select(site.ctx, cond, x, y)
 
@@ -165,7 +181,9 @@ def _softplus(site: Site, x: Any, beta: Any) -> Any:
     return expressions.binary(ctx, "/", inner, beta)
 
 
-@operator("stop_gradient(x)", "derivatives", "x, and no derivative flows into it, in any mode or order.", "stop_gradient")
+@operator(
+    "stop_gradient(x)", "derivatives", "x, and no derivative flows into it, in any mode or order.", "stop_gradient"
+)
 def _stop_gradient(site: Site, x: Any) -> Any:
     if isinstance(x, TupleV):
         return TupleV(tuple(_stop_gradient(site, item) for item in x.items), x.names)
@@ -212,9 +230,7 @@ def _reduce(site: Site, prim: str, x: Any, axis: Any, keepdims: Any) -> Arr:
     ctx, arr = site.ctx, site.arr(x)
     if prim in ("reduce_any", "reduce_all"):
         arr = arr if arr.dtype == "bool" else expressions.binary(ctx, "!=", arr, 0)
-    elif prim in ("reduce_sum", "reduce_prod") and arr.dtype in ("bool", "i32"):
-        arr = arrays.settle_arr(ctx, arr, "i64")
-    elif arr.dtype == "bool":
+    elif (prim in ("reduce_sum", "reduce_prod") and arr.dtype in ("bool", "i32")) or arr.dtype == "bool":
         arr = arrays.settle_arr(ctx, arr, "i64")
     axes = read_axes(site, axis, arr)
     out = arr if not axes and arr.rank == 0 else arrays.emit(ctx, primitive(prim), [arr], {"axes": axes})
@@ -309,12 +325,17 @@ def _reshape(site: Site, x: Any, shape: Any) -> Arr:
             raise ShapeError("SHP112", f"{arr} has {total} elements, which {rest} does not divide", (0,))
         dims[unknown[0]] = missing
     elif not sizes.equal(total, sizes.product(dims), "reshape"):
-        raise ShapeError("SHP112", f"{arr} has {total} elements, the shape {arrays.shape_text(tuple(dims))} "
-                                   f"{sizes.product(dims)}", (0,))
+        raise ShapeError(
+            "SHP112",
+            f"{arr} has {total} elements, the shape {arrays.shape_text(tuple(dims))} {sizes.product(dims)}",
+            (0,),
+        )
     return indexing.reshape(site.ctx, arr, tuple(dims))
 
 
-@operator("transpose(x, axes=None)", "shape", "The dims in another order, by default reversed; also `x.T`.", "transpose")
+@operator(
+    "transpose(x, axes=None)", "shape", "The dims in another order, by default reversed; also `x.T`.", "transpose"
+)
 def _transpose(site: Site, x: Any, axes: Any) -> Arr:
     arr = site.arr(x)
     if axes is None:
@@ -358,7 +379,9 @@ def _expand_dims(site: Site, x: Any, axis: Any) -> Arr:
     return indexing.reshape(site.ctx, arr, tuple(1 if k in places else next(rest) for k in range(rank)))
 
 
-@operator("broadcast_to(x, shape)", "shape", "Repeated along new dims and dims of size 1, without a copy.", "broadcast_to")
+@operator(
+    "broadcast_to(x, shape)", "shape", "Repeated along new dims and dims of size 1, without a copy.", "broadcast_to"
+)
 def _broadcast_to(site: Site, x: Any, shape: Any) -> Arr:
     return indexing.broadcast_to(site.ctx, site.arr(x), _nonnegative(read_sizes(shape)))
 
@@ -391,7 +414,9 @@ def _concat(site: Site, value: Any, axis: Any) -> Arr:
     members = _members(site, value, "concat")
     if any(m.rank != members[0].rank for m in members) or not members[0].rank:
         shapes = ", ".join(map(str, members))
-        raise ShapeError("SHP107", f"concat joins arrays of one rank, 1 or more: {shapes}", (0,), "`stack` makes a new axis")
+        raise ShapeError(
+            "SHP107", f"concat joins arrays of one rank, 1 or more: {shapes}", (0,), "`stack` makes a new axis"
+        )
     place = one_axis(site, axis, members[0])
     if len(members) == 1:
         return members[0]
@@ -405,7 +430,9 @@ def _stack(site: Site, value: Any, axis: Any) -> Arr:
     first = members[0]
     for k, member in enumerate(members):
         if member.rank != first.rank or not all(map(sizes.equal, member.dims, first.dims)):
-            raise ShapeError("SHP104", f"stack wants arrays of one shape: member 0 is {first}, member {k} is {member}", (0,))
+            raise ShapeError(
+                "SHP104", f"stack wants arrays of one shape: member 0 is {first}, member {k} is {member}", (0,)
+            )
     (place,) = read_sizes(site.ctx.axis(axis, first), "an axis")
     rank = first.rank + 1
     if isinstance(place, Poly) or not -rank <= place < rank:
@@ -418,7 +445,9 @@ def _stack(site: Site, value: Any, axis: Any) -> Arr:
     return Arr(out.value, (*first.dims[:place], len(rows), *first.dims[place:]), first.weak)
 
 
-@operator("split(x, parts, axis=0)", "shape", "Equal parts along an axis, or parts that end at the given indices.", "slice")
+@operator(
+    "split(x, parts, axis=0)", "shape", "Equal parts along an axis, or parts that end at the given indices.", "slice"
+)
 def _split(site: Site, x: Any, parts: Any, axis: Any) -> TupleV:
     arr = site.arr(x)
     place = one_axis(site, axis, arr)
@@ -442,7 +471,12 @@ def _flip(site: Site, x: Any, axis: Any) -> Arr:
     return Arr(out.value, arr.dims, arr.weak)
 
 
-@operator("take(x, indices, axis=None)", "shape", "The parts of x at integer indices along an axis (of flat x without one).", "gather")
+@operator(
+    "take(x, indices, axis=None)",
+    "shape",
+    "The parts of x at integer indices along an axis (of flat x without one).",
+    "gather",
+)
 def _take(site: Site, x: Any, indices: Any, axis: Any) -> Arr:
     arr = site.arr(x)
     if axis is None:
@@ -452,7 +486,11 @@ def _take(site: Site, x: Any, indices: Any, axis: Any) -> Arr:
     return indexing.index(site.ctx, arr, [*lead, indices])
 
 
-@operator("size(n)", "shape", "The size of the dim n, a weak integer; where there is no such dim, the number of elements of n.")
+@operator(
+    "size(n)",
+    "shape",
+    "The size of the dim n, a weak integer; where there is no such dim, the number of elements of n.",
+)
 def _size(site: Site, n: Any) -> Any:
     expr = site.node.args[0] if site.node.args else None
     if isinstance(expr, ast.Name) and (known := expressions.find_dim(site.ctx, site.frame, expr.id)) is not None:
@@ -518,7 +556,9 @@ def _arange(site: Site, start: Any, stop: Any, step: Any) -> Arr:
         length = (high - low) / step
         if length != length or length >= 1 << 62:
             raise ShapeError("SHP110", "arange has no finite number of elements")
-        count = max(0, -int((low - high) // step) if all(isinstance(v, int) for v in (low, high, step)) else -int(-length // 1))
+        count = max(
+            0, -int((low - high) // step) if all(isinstance(v, int) for v in (low, high, step)) else -int(-length // 1)
+        )
         if count <= SMALL:
             numbers = [low + k * step for k in range(count)]
             whole = all(isinstance(v, int) for v in (low, step))
@@ -577,8 +617,11 @@ def _grad(site: Site, net: Any, wrt: Any, sens: Any, name: str) -> GradV:
     return GradV(_net(net, name), expr, sens, name == "value_and_grad", site.node.span, site.frame)
 
 
-@operator("grad(f, wrt=None, sens=None)", "derivatives",
-          "The net that gives the derivative of f's outputs, summed or weighted by `sens`, by `wrt` (the first float input).")
+@operator(
+    "grad(f, wrt=None, sens=None)",
+    "derivatives",
+    "The net that gives the derivative of f's outputs, summed or weighted by `sens`, by `wrt` (the first float input).",
+)
 def _grad_operator(site: Site, f: Any, wrt: Any, sens: Any) -> GradV:
     return _grad(site, f, wrt, sens, "grad")
 
@@ -599,12 +642,18 @@ def open_load(ctx: Elaborator, frame: Frame, call: ast.Call) -> Any:
 
     values = [expressions.evaluate(ctx, frame, arg) for arg in call.args]
     if call.keywords or not 1 <= len(values) <= 2 or not all(isinstance(v, str) for v in values):
-        raise fail("NAM020", "load takes a path and, for files of several arrays, a name", call.span,
-                   help='`load("y.npy")`, `load("w.safetensors", "l1.w")`')
+        raise fail(
+            "NAM020",
+            "load takes a path and, for files of several arrays, a name",
+            call.span,
+            help='`load("y.npy")`, `load("w.safetensors", "l1.w")`',
+        )
     return open_array(values[0], base=frame.scope.base, span=call.span, key=values[1] if len(values) > 1 else None)
 
 
-@operator("load(path, key=None)", "makers", "An array from a file beside the model: npy, npz, safetensors, csv or json.")
+@operator(
+    "load(path, key=None)", "makers", "An array from a file beside the model: npy, npz, safetensors, csv or json."
+)
 def _load(site: Site, path: Any, key: Any) -> Arr:
     ctx = site.ctx
     stored = open_load(ctx, site.frame, site.node)

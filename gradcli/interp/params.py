@@ -66,8 +66,10 @@ def declare_param(ctx: Elaborator, frame: Frame, statement: ast.Param) -> None:
         _create(ctx, frame, statement, info, dims)
     elif info.arr.value.aval.shape != shape:
         raise fail(
-            "SHP106", f"param {frame.instance.name(info.path)} is {info.arr} and {show_type(statement.type.dtype, dims)}",
-            frame.call_span or statement.span, others=[Label(statement.span, "declared here")],
+            "SHP106",
+            f"param {frame.instance.name(info.path)} is {info.arr} and {show_type(statement.type.dtype, dims)}",
+            frame.call_span or statement.span,
+            others=[Label(statement.span, "declared here")],
             help="a net called by its own name has one set of params: use it through `layer`",
         )
     assert info.arr is not None
@@ -161,12 +163,22 @@ def _computed(ctx: Elaborator, frame: Frame, statement: ast.Param, aval: Aval) -
         try:
             arr = arrays.convert(ctx, value, aval.dtype, f"param {statement.name.id}")
         except ShapeError as error:
-            raise fail(error.code, error.message, expr.span, help=error.help,
-                       others=[Label(statement.type.span, "declared here")]) from None
+            raise fail(
+                error.code,
+                error.message,
+                expr.span,
+                help=error.help,
+                others=[Label(statement.type.span, "declared here")],
+            ) from None
         if arr.value.aval.shape != aval.shape and not _agree(arr.value.aval.shape, aval.shape):
             full = f"`full({expr.span.text})` fills the shape" if arr.rank == 0 else None
-            raise fail("SHP105", f"param {statement.name.id} is declared {aval}, its value is {arr}", expr.span,
-                       others=[Label(statement.type.span, "declared here")], help=full)
+            raise fail(
+                "SHP105",
+                f"param {statement.name.id} is declared {aval}, its value is {arr}",
+                expr.span,
+                others=[Label(statement.type.span, "declared here")],
+                help=full,
+            )
         return Computed(ctx.region.builder.finish([ctx.region.lift(arr.value)]), tuple(run.data))
 
 
@@ -181,10 +193,14 @@ def from_stored(ctx: Elaborator, stored: Any, aval: Aval, what: str, statement: 
     from gradcli.interp.feeds import settle_dtype
 
     if not _agree(tuple(stored.shape), aval.shape):
-        raise fail("SHP105", f"{what} is declared {aval}, {stored.path.name} holds {show_type(stored.dtype or 'f64', stored.shape)}",
-                   statement.span if statement is not None else None)
-    dtype, _ = settle_dtype(ctx, stored.dtype, aval.dtype, what, statement.span if statement is not None else None,
-                            integral=stored.integral)
+        raise fail(
+            "SHP105",
+            f"{what} is declared {aval}, {stored.path.name} holds {show_type(stored.dtype or 'f64', stored.shape)}",
+            statement.span if statement is not None else None,
+        )
+    dtype, _ = settle_dtype(
+        ctx, stored.dtype, aval.dtype, what, statement.span if statement is not None else None, integral=stored.integral
+    )
     return FromFile(stored, dtype)
 
 
@@ -207,8 +223,12 @@ def make_layer(ctx: Elaborator, frame: Frame, instance: Instance, statement: ast
         return known
     net = expressions.evaluate(ctx, frame, statement.value, dims_first=True)
     if not isinstance(net, NetV):
-        raise fail("NAM014", f"a layer is made from a net, not {describe(net)}", statement.value.span,
-                   help="write `layer l1 = Dense[2, 16]`")
+        raise fail(
+            "NAM014",
+            f"a layer is made from a net, not {describe(net)}",
+            statement.value.span,
+            help="write `layer l1 = Dense[2, 16]`",
+        )
     if net.decl.statics and net.statics is None:
         names = ", ".join(s.id for s in net.decl.statics)
         raise fail("NAM020", f"{net.name} has static parameters: write `{net.name}[{names}]`", statement.value.span)
@@ -219,9 +239,7 @@ def make_layer(ctx: Elaborator, frame: Frame, instance: Instance, statement: ast
         count = calls.size_of(ctx, frame, statement.count)
         if isinstance(count, Poly) or count > 10_000:
             raise fail("SHP110", "the number of layers is a known integer, at most 10_000", statement.count.span)
-        made = LayerArrayV(
-            tuple(_one_layer(ctx, instance, net, f"{name}.{k}", statement) for k in range(count)), name
-        )
+        made = LayerArrayV(tuple(_one_layer(ctx, instance, net, f"{name}.{k}", statement) for k in range(count)), name)
     ctx.run.layers[path] = made
     return made
 
@@ -229,8 +247,12 @@ def make_layer(ctx: Elaborator, frame: Frame, instance: Instance, statement: ast
 def _one_layer(ctx: Elaborator, instance: Instance, net: NetV, name: str, statement: ast.Layer) -> LayerV:
     path = f"{instance.path}.{name}"
     if path.count(".") > calls.MAX_DEPTH:
-        raise fail("NAM002", f"layers inside layers without end: {net.name} declares a layer of itself", statement.span,
-                   others=[Label(net.decl.name.span, "this net")])
+        raise fail(
+            "NAM002",
+            f"layers inside layers without end: {net.name} declares a layer of itself",
+            statement.span,
+            others=[Label(net.decl.name.span, "this net")],
+        )
     own = Instance(path, instance.owner, instance)
     layer = NetV(net.decl, net.scope, own, net.enclosing, net.defined_at, net.statics)
     _declare_ahead(ctx, layer)

@@ -88,8 +88,11 @@ class Program:
             if name not in known:
                 guess = nearest(name, known)
                 have = f"it has {', '.join(known)}" if known else "it has none"
-                raise fail("NAM001", f"{self.scope.source.name} has no const or dim `{name}`; {have}",
-                           help=f"did you mean `{guess}`?" if guess else None)
+                raise fail(
+                    "NAM001",
+                    f"{self.scope.source.name} has no const or dim `{name}`; {have}",
+                    help=f"did you mean `{guess}`?" if guess else None,
+                )
 
     def entry(self, name: str | None = None) -> ast.Net:
         """The net that is run. Raises ModelError NAM008 or NAM009, which list the nets."""
@@ -98,17 +101,28 @@ class Program:
             if name in nets:
                 return nets[name]
             guess = nearest(name, nets)
-            raise fail("NAM009", f"{self.scope.source.name} has no net `{name}`", notes=[_list_nets(nets)],
-                       help=f"did you mean `{guess}`?" if guess else None)
+            raise fail(
+                "NAM009",
+                f"{self.scope.source.name} has no net `{name}`",
+                notes=[_list_nets(nets)],
+                help=f"did you mean `{guess}`?" if guess else None,
+            )
         if "main" in nets:
             return nets["main"]
         if len(nets) == 1:
             return next(iter(nets.values()))
         if not nets:
-            raise fail("NAM008", f"{self.scope.source.name} has no net: there is nothing to run",
-                       help="`gradcli new NAME` writes a small model")
-        raise fail("NAM008", f"{self.scope.source.name} has {len(nets)} nets and none is called `main`",
-                   notes=[_list_nets(nets)], help="say which: `--net NAME`")
+            raise fail(
+                "NAM008",
+                f"{self.scope.source.name} has no net: there is nothing to run",
+                help="`gradcli new NAME` writes a small model",
+            )
+        raise fail(
+            "NAM008",
+            f"{self.scope.source.name} has {len(nets)} nets and none is called `main`",
+            notes=[_list_nets(nets)],
+            help="say which: `--net NAME`",
+        )
 
     # ── inputs ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,8 +140,14 @@ class Program:
             raise
         graph = ctx.region.builder.finish([ctx.region.lift(arr.value)])
         whole = arr.weak and arr.dtype in ("i64", "i32")
-        return Feed(arr.value.aval.shape, None if arr.weak else arr.dtype, Computed(graph, tuple(ctx.run.data)), source,
-                    expr.span, whole)
+        return Feed(
+            arr.value.aval.shape,
+            None if arr.weak else arr.dtype,
+            Computed(graph, tuple(ctx.run.data)),
+            source,
+            expr.span,
+            whole,
+        )
 
     def feed_of(self, name: str, given: Mapping[str, Feed]) -> Feed | None:
         """What feeds an input: what was given, else the `input` item of that name."""
@@ -148,14 +168,22 @@ class Program:
         extra = [name for name in given if name not in names]
         if extra:
             guess = nearest(extra[0], names)
-            raise fail("DAT102", f"{decl.name.id} has no input {', '.join(f'`{e}`' for e in extra)}",
-                       notes=[f"its inputs: {', '.join(names) or 'none'}"], help=f"did you mean `{guess}`?" if guess else None)
+            raise fail(
+                "DAT102",
+                f"{decl.name.id} has no input {', '.join(f'`{e}`' for e in extra)}",
+                notes=[f"its inputs: {', '.join(names) or 'none'}"],
+                help=f"did you mean `{guess}`?" if guess else None,
+            )
         ctx = Elaborator(self.scope, self.options)
         net = ctx.named_net(self.scope, decl.name.id)
         ctx.run.entry = net.instance.path
         if decl.statics:
-            raise fail("NAM020", f"{decl.name.id} has static parameters and cannot be run by itself", decl.name.span,
-                       help=f"write a net that uses it: `layer l = {decl.name.id}[…]`")
+            raise fail(
+                "NAM020",
+                f"{decl.name.id} has static parameters and cannot be run by itself",
+                decl.name.span,
+                help=f"write a net that uses it: `layer l = {decl.name.id}[…]`",
+            )
         bound, inputs = self._bind(ctx, decl, given)
         result = run_entry(ctx, net, bound, decl)
         outputs = calls.flat_arrays(ctx, result, decl.name.span)
@@ -172,8 +200,17 @@ class Program:
         origins = {i.name.id: i.span for i in decl.inputs}
         origins |= {net.instance.name(p): ctx.run.params[p].span for p in net.instance.params}
         lines = {name: arr.value for name, arr in ctx.run.lines.items()}
-        return Prepared(decl.name.id, graph, tuple(fed), tuple(params), tuple(data), output_names(ctx, decl, result),
-                        tuple(ctx.run.notes), lines, origins)
+        return Prepared(
+            decl.name.id,
+            graph,
+            tuple(fed),
+            tuple(params),
+            tuple(data),
+            output_names(ctx, decl, result),
+            tuple(ctx.run.notes),
+            lines,
+            origins,
+        )
 
     def _bind(
         self, ctx: Elaborator, decl: ast.Net, given: Mapping[str, Feed]
@@ -199,9 +236,13 @@ class Program:
             item = self.scope.inputs.get(missing[0].name.id)
             names = ", ".join(m.name.id for m in missing)
             others = [Label(item.span, "declared without data")] if item else []
-            raise fail("DAT101", f"{decl.name.id} needs data for its input{'s' if len(missing) > 1 else ''} {names}",
-                       missing[0].span, others=others,
-                       help=" ".join(f"-i {m.name.id}=…" for m in missing) + ", a file or an expression")
+            raise fail(
+                "DAT101",
+                f"{decl.name.id} needs data for its input{'s' if len(missing) > 1 else ''} {names}",
+                missing[0].span,
+                others=others,
+                help=" ".join(f"-i {m.name.id}=…" for m in missing) + ", a file or an expression",
+            )
         return bound, inputs
 
     def _graph_input(
@@ -227,7 +268,9 @@ class Program:
 
     # ── all sizes at once ───────────────────────────────────────────────────────────────────────────────────
 
-    def check_net(self, decl: ast.Net) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]:
+    def check_net(
+        self, decl: ast.Net
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]:
         """Elaborate a net with its named dims as symbols: inputs, params, outputs as text, and the conditions.
 
         Raises ModelError; LookupError with a reason where the net can only be checked where it is used.
@@ -246,7 +289,9 @@ class Program:
                 type_ = declared.type or (item.type if item else None)
                 if type_ is not None:
                     dims = _symbolic_dims(ctx, symbols, type_)
-                    bound[name_] = Arr(ctx.region.builder.input(Aval(arrays.plain(dims), ctx.dtype(type_)), name_), dims)
+                    bound[name_] = Arr(
+                        ctx.region.builder.input(Aval(arrays.plain(dims), ctx.dtype(type_)), name_), dims
+                    )
                 elif declared.default is None:
                     raise LookupError(f"its input {name_} has no type: checked where it is used")
             ctx.run.entry = instance.instance.path

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gradcli.interp.values import ParamInfo
 from gradcli.ir.dims import Name, Size, named
 from gradcli.ir.graph import Builder, Value
-from gradcli.interp.values import ParamInfo
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Source, Span
 

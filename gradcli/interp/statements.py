@@ -106,8 +106,12 @@ def execute(ctx: Elaborator, frame: Frame, statement: ast.Statement) -> Any:
             return params.declare_param(ctx, frame, statement)
         case ast.Layer():
             if frame.in_loop:
-                raise fail("NAM013", "a layer is declared at the top of a net's body, not in a loop", statement.span,
-                           help=f"declare an array of layers: `layer {statement.name.id}[n] = …`")
+                raise fail(
+                    "NAM013",
+                    "a layer is declared at the top of a net's body, not in a loop",
+                    statement.span,
+                    help=f"declare an array of layers: `layer {statement.name.id}[n] = …`",
+                )
             return params.declare_layer(ctx, frame, statement)
         case ast.For():
             return loop(ctx, frame, statement)
@@ -151,8 +155,13 @@ def assign(ctx: Elaborator, frame: Frame, statement: ast.Assign) -> None:
         try:
             arr = arrays.convert(ctx, value, ctx.dtype(statement.type), what)
         except ShapeError as error:
-            raise fail(error.code, error.message, statement.value.span, help=error.help,
-                       others=[Label(statement.type.span, "declared here")]) from None
+            raise fail(
+                error.code,
+                error.message,
+                statement.value.span,
+                help=error.help,
+                others=[Label(statement.type.span, "declared here")],
+            ) from None
         saved, frame.call_span = frame.call_span, statement.value.span
         try:
             dims = calls.match_dims(ctx, frame, statement.type, arr.dims, what, exact=True)
@@ -172,11 +181,19 @@ def bind_target(ctx: Elaborator, frame: Frame, target: ast.Target, value: Any, s
             frame.bind(target.id, value, target.span)
         case ast.TupleTarget():
             if not isinstance(value, TupleV | ListV):
-                raise fail("SHP115", f"{describe(value)} cannot be taken apart into {len(target.items)} names",
-                           statement.value.span, others=[Label(target.span, f"{len(target.items)} names")])
+                raise fail(
+                    "SHP115",
+                    f"{describe(value)} cannot be taken apart into {len(target.items)} names",
+                    statement.value.span,
+                    others=[Label(target.span, f"{len(target.items)} names")],
+                )
             if len(value.items) != len(target.items):
-                raise fail("SHP115", f"{describe(value)} for {len(target.items)} names", statement.value.span,
-                           others=[Label(target.span, f"{len(target.items)} names")])
+                raise fail(
+                    "SHP115",
+                    f"{describe(value)} for {len(target.items)} names",
+                    statement.value.span,
+                    others=[Label(target.span, f"{len(target.items)} names")],
+                )
             for inner, item in zip(target.items, value.items, strict=True):
                 bind_target(ctx, frame, inner, item, statement)
         case ast.Index():
@@ -219,16 +236,21 @@ def _assign_part(ctx: Elaborator, frame: Frame, statement: ast.Assign, target: a
 
 def loop(ctx: Elaborator, frame: Frame, statement: ast.For) -> None:
     """Write the turns out one after another. Names bound before are carried; names first bound inside stay inside."""
-    start, stop = (
-        _bound(ctx, frame, statement.start, "start"), _bound(ctx, frame, statement.stop, "end")
-    )
+    start, stop = (_bound(ctx, frame, statement.start, "start"), _bound(ctx, frame, statement.stop, "end"))
     if statement.cond is not None:
-        raise fail("EDN002", "`while` after `for` is not in this release", statement.cond.span,
-                   help="give the loop a fixed number of turns")
+        raise fail(
+            "EDN002",
+            "`while` after `for` is not in this release",
+            statement.cond.span,
+            help="give the loop a fixed number of turns",
+        )
     turns = max(0, stop - start)
     if turns > MAX_TURNS:
-        raise fail("NUM003", f"a loop of {turns:,} turns; {MAX_TURNS:,} are possible, as loops are written out".replace(",", "_"),
-                   statement.span)
+        raise fail(
+            "NUM003",
+            f"a loop of {turns:,} turns; {MAX_TURNS:,} are possible, as loops are written out".replace(",", "_"),
+            statement.span,
+        )
     ctx.may_bind(frame, statement.var)
     before = set(frame.names)
     shadowed = frame.names.get(statement.var.id)
@@ -254,8 +276,12 @@ def _bound(ctx: Elaborator, frame: Frame, expr: ast.Expr, what: str) -> int:
     value = expressions.evaluate(ctx, frame, expr)
     known = static.whole(value) if is_number(value) else None
     if isinstance(known, Poly):
-        raise fail("SHP110", f"the {what} of a loop is a known integer; {known} has no size here", expr.span,
-                   notes=["give the dim a size to check this net: its loops are written out"])
+        raise fail(
+            "SHP110",
+            f"the {what} of a loop is a known integer; {known} has no size here",
+            expr.span,
+            notes=["give the dim a size to check this net: its loops are written out"],
+        )
     if known is None:
         raise fail("SHP110", f"the {what} of a loop is a known integer, not {describe(value)}", expr.span)
     return int(known)

@@ -66,7 +66,14 @@ def select(ctx: Elaborator, net: NetV, wrt: ast.Expr | None, arguments: dict[str
 
 
 def _select(
-    ctx: Elaborator, net: NetV, expr: ast.Expr, arguments: dict[str, Any], floats: list[str], out: list[str], *, top: bool
+    ctx: Elaborator,
+    net: NetV,
+    expr: ast.Expr,
+    arguments: dict[str, Any],
+    floats: list[str],
+    out: list[str],
+    *,
+    top: bool,
 ) -> Any:
     if isinstance(expr, ast.Tuple | ast.List):
         if not top:
@@ -190,8 +197,11 @@ def resolve_params(net: NetV, word: str, inputs: list[str], span: Span | None) -
     guess = nearest(word, names)
     have = ", ".join(names) or "none"
     raise fail(
-        "DIF003", f"{net.name} has no input or param `{word}`", span,
-        notes=[f"inputs and params: {have}"], help=f"did you mean `{guess}`?" if guess else None,
+        "DIF003",
+        f"{net.name} has no input or param `{word}`",
+        span,
+        notes=[f"inputs and params: {have}"],
+        help=f"did you mean `{guess}`?" if guess else None,
     )
 
 
@@ -260,8 +270,13 @@ def sensitivities(
         given = list(sens.items)
     if len(given) not in (len(outputs), len(floats)):
         names = ", ".join(f"{n or f'out{k}'}: {o}" for k, (o, n) in enumerate(_named_outputs(result, outputs)))
-        raise fail("DIF005", f"{len(given)} sensitivities for {len(outputs)} outputs", span, notes=[f"outputs: {names}"],
-                   help="give one for each, nested as the result is")
+        raise fail(
+            "DIF005",
+            f"{len(given)} sensitivities for {len(outputs)} outputs",
+            span,
+            notes=[f"outputs: {names}"],
+            help="give one for each, nested as the result is",
+        )
     if len(given) == len(outputs):
         given = [given[k] for k in floats]
     found = []
@@ -272,8 +287,12 @@ def sensitivities(
         except ShapeError as error:
             raise fail("DIF004", error.message, span, help=error.help) from None
         if arr.value.aval.shape != out.value.aval.shape:
-            raise fail("DIF004", f"the sensitivity is {show_type(arr.dtype, arr.dims)}, the output {out}", span,
-                       help="a sensitivity has the shape and dtype of the output exactly")
+            raise fail(
+                "DIF004",
+                f"the sensitivity is {show_type(arr.dtype, arr.dims)}, the output {out}",
+                span,
+                help="a sensitivity has the shape and dtype of the output exactly",
+            )
         found.append(ctx.region.lift(arr.value))
     return found
 

@@ -167,7 +167,7 @@ class Poison:
     """The value of a statement that was refused; what uses it is not reported again."""
 
 
-class Poisoned(Exception):  # noqa: N818 - not an error of its own: the error it follows from is already kept
+class Poisoned(Exception):
     """Raised when a `Poison` is used."""
 
 

@@ -86,7 +86,7 @@ class Poly:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
-        parts = []
+        parts: list[str] = []
         for monomial, coefficient in sorted(self.terms.items(), key=lambda t: (-sum(p for _, p in t[0]), t[0])):
             factors = [s if p == 1 else f"{s}**{p}" for s, p in monomial]
             top, bottom = abs(coefficient.numerator), coefficient.denominator

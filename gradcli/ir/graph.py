@@ -122,7 +122,9 @@ class Builder:
         self.names.append(name)
         return value
 
-    def emit(self, prim: Primitive, inputs: Sequence[Value], params: Mapping[str, Any] | None = None) -> tuple[Value, ...]:
+    def emit(
+        self, prim: Primitive, inputs: Sequence[Value], params: Mapping[str, Any] | None = None
+    ) -> tuple[Value, ...]:
         """The results of `prim` on `inputs`; found again if they exist already.
 
         Raises ShapeError from the primitive's `infer` where shapes or dtypes are refused.

@@ -104,9 +104,8 @@ def _grad(entry: Entry) -> str:
 
     head = {"wrt": [*entry.wrt], "kind": entry.kind, "shape": [*entry.array.shape], "dtype": entry.dtype}
     nonfinite = int(entry.array.size - np.count_nonzero(np.isfinite(entry.array)))
-    facts = (
-        f'"norm": {json_number(norm(entry.array), entry.dtype)}, "nonfinite": {nonfinite}, "zero": {text(entry.zero)}'
-    )
+    length = json_number(norm(entry.array), entry.dtype)
+    facts = f'"norm": {length}, "nonfinite": {nonfinite}, "zero": {text(entry.zero)}'
     return f'{text(head)[:-1]}, {facts}, "data": {json_array(entry.array)}}}'
 
 

@@ -49,10 +49,9 @@ def _attribute(text: str) -> str:
 
 
 def _allowed(text: str) -> str:
-    """`text` without the characters that XML 1.0 cannot hold."""
-    return "".join(
-        letter
-        if letter in "\t\n" or " " <= letter <= "\ud7ff" or "\ue000" <= letter <= "\ufffd" or letter > "\uffff"
-        else "�"
-        for letter in text
-    )
+    """`text` with `�` for each character that XML 1.0 cannot hold."""
+    return "".join(letter if _in_xml(letter) else "�" for letter in text)
+
+
+def _in_xml(letter: str) -> bool:
+    return letter in "\t\n" or " " <= letter <= "\ud7ff" or "\ue000" <= letter <= "\ufffd" or letter > "\uffff"

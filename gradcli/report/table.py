@@ -10,8 +10,8 @@ from rich.text import Text
 
 from gradcli.report.layout import GAP, INDENT, Cell, Grid, Page
 
-STYLES = {"output": "cyan", "input": "cyan", "param": "cyan", "at": "cyan", "by": "cyan", "shape": "dim", "dtype": "dim",
-          "zero because": "yellow"}  # fmt: skip
+NAMES = ("output", "input", "param", "at", "by")  # titles of the first column
+STYLES = dict.fromkeys(NAMES, "cyan") | {"shape": "dim", "dtype": "dim", "zero because": "yellow"}
 
 
 def console(stream: TextIO, *, color: bool, width: int | None) -> Console:

@@ -143,9 +143,7 @@ class Select:
     other: Expr
 
 
-Expr = (
-    Number | Bool | Text | Nothing | Name | List | Tuple | Attribute | Index | Call | Unary | Binary | Select
-)
+Expr = Number | Bool | Text | Nothing | Name | List | Tuple | Attribute | Index | Call | Unary | Binary | Select
 
 
 # ── types ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -333,9 +331,7 @@ class Module:
     comments: tuple[Span, ...] = field(default=())
 
 
-Node = (
-    Expr | Slice | Ellipsis | Keyword | Type | TupleTarget | Statement | NetInput | Item | Module
-)
+Node = Expr | Slice | Ellipsis | Keyword | Type | TupleTarget | Statement | NetInput | Item | Module
 
 
 def children(tree: Node) -> list[Node]:

@@ -108,9 +108,7 @@ class Builder:
         types = None if results is None else tuple(results)
         return ast.Net(span, name, tuple(statics), tuple(inputs), types, (body,))
 
-    def net_input(
-        self, span: Span, name: ast.Name, type: ast.Type | None, default: ast.Expr | None
-    ) -> ast.NetInput:
+    def net_input(self, span: Span, name: ast.Name, type: ast.Type | None, default: ast.Expr | None) -> ast.NetInput:
         return ast.NetInput(span, name, type, default)
 
     def scalar(self, span: Span, dtype: ast.Name) -> ast.Type:
@@ -340,7 +338,9 @@ class Builder:
                 case ast.Param() | ast.Layer() if in_loop:
                     word = type(statement).__name__.lower()
                     help = "declare it above the loop; `layer h[4] = …` makes several"
-                    self._report("SYN018", f"a {word} is declared at the top of a net, not in a loop", statement.span, help=help)
+                    self._report(
+                        "SYN018", f"a {word} is declared at the top of a net, not in a loop", statement.span, help=help
+                    )
                 case ast.Return() if not last:
                     help = "remove what follows it"
                     self._report("SYN019", "`return` is the last statement of a net", statement.span, help=help)

@@ -19,7 +19,9 @@ RESERVED = frozenset(
 SOFT = frozenset("edition import as input const dim error within".split())
 STATEMENTS = frozenset(("param", "layer", "for", "return", "expect"))
 BEGINNERS: dict[str, str] = {
-    **dict.fromkeys(("def", "fn", "func", "fun", "function", "class", "module", "model"), "a net is defined by `net f(x) { … }`"),
+    **dict.fromkeys(
+        ("def", "fn", "func", "fun", "function", "class", "module", "model"), "a net is defined by `net f(x) { … }`"
+    ),
     **dict.fromkeys(("let", "var", "val", "auto", "double", "float", "int", "set"), "a name is bound by `name = …`"),
     "lambda": "a small net is defined by `net f(x) = …`",
     "elif": "chain `a if c else b if d else e`",
@@ -40,7 +42,9 @@ KINDS = {
     "_END": "the end of the line",
     "$END": "the end of the text",
 }
-STARTS_EXPRESSION = frozenset(("NAME", "INT", "FLOAT", "STRING", "(", "[", "not", "true", "false", "None", "inf", "nan"))
+STARTS_EXPRESSION = frozenset(
+    ("NAME", "INT", "FLOAT", "STRING", "(", "[", "not", "true", "false", "None", "inf", "nan")
+)
 CLOSERS = {"(": ")", "[": "]"}
 
 
@@ -126,7 +130,7 @@ def _foreign_word(here: Situation) -> Found | None:
 
 def _operator_first(here: Situation) -> Found | None:
     kind = here.token.kind
-    if here.begins and here.position and (kind in ("SIGN", "TIMES", "**", "COMPARE", "and", "or", "~=", ".") False):
+    if here.begins and here.position and kind in ("SIGN", "TIMES", "**", "COMPARE", "and", "or", "~=", "."):
         if here.tokens[here.position - 1].kind == "_END":
             help = "a value goes on in the next line only inside ( ) or [ ]"
             return Found("SYN001", f"a line does not start with `{here.text(here.token)}`", help)
@@ -165,13 +169,19 @@ def _wrong_level(here: Situation) -> Found | None:
         if kind == "NAME" and (near := nearest(text, ("net", *SOFT - {"as", "within", "error"}, "case"))):
             return Found("SYN001", f"`{text}` starts no item", f"did you mean `{near}`?")
         if kind == "NAME":
-            return Found("SYN001", f"`{text}` starts no item", "a file has edition, import, dim, const, input, net and case")
+            return Found(
+                "SYN001", f"`{text}` starts no item", "a file has edition, import, dim, const, input, net and case"
+            )
     if here.level == "statements":
         if kind == "case":
             return Found("SYN018", "a case stands at the top of a file", "close the block before it with `}`")
         word = here.before
         if word.kind in SOFT and word is here.first and kind in ("NAME", "STRING", "INT"):
-            help = f"write `{here.text(here.token)} = …`" if word.kind == "const" and kind == "NAME" else "move it out of the block"
+            help = (
+                f"write `{here.text(here.token)} = …`"
+                if word.kind == "const" and kind == "NAME"
+                else "move it out of the block"
+            )
             return Found("SYN018", f"`{here.text(word)}` stands at the top of a file", help, at=word)
     return None
 
@@ -206,7 +216,11 @@ def _reserved_name(here: Situation) -> Found | None:
     if kind in RESERVED and "NAME" in here.expected and not here.begins:
         if kind == "if" and here.before.kind == "=":
             return Found("SYN001", "the value comes before its condition", "write `a if condition else b`")
-        if kind in ("and", "or", "in", "else") and "NAME" in here.expected and here.before.kind not in ("net", "layer", "param", "."):
+        if (
+            kind in ("and", "or", "in", "else")
+            and "NAME" in here.expected
+            and here.before.kind not in ("net", "layer", "param", ".")
+        ):
             return None
         return Found("SYN006", f"`{kind}` is a reserved word", help)
     return None
@@ -225,7 +239,11 @@ def _missing_value(here: Situation) -> Found | None:
         return None
     after = f" after `{here.text(before)}`" if before.kind != "_END" else ""
     if kind in ("_END", "$END"):
-        help = "a statement goes on in the next line only inside ( ) or [ ]" if kind == "_END" and here.after.kind in STARTS_EXPRESSION else None
+        help = (
+            "a statement goes on in the next line only inside ( ) or [ ]"
+            if kind == "_END" and here.after.kind in STARTS_EXPRESSION
+            else None
+        )
         return Found("SYN005", f"a value is missing{after}", help)
     if kind in (")", "]", "}", ",", ":", "and", "or", "else", "if", "in", "TIMES", "COMPARE", "**", "{", ".."):
         return Found("SYN005", f"a value is missing{after}")
@@ -259,10 +277,18 @@ def _missing_type(here: Situation) -> Found | None:
 def _missing_equals(here: Situation) -> Found | None:
     if "=" not in here.expected or here.bracket() or here.token.kind in ("{", "(", "+="):
         return None
-    if here.first.kind in ("param", "layer", "const", "dim") or here.token.kind in STARTS_EXPRESSION or ":" in _kinds(here):
+    if (
+        here.first.kind in ("param", "layer", "const", "dim")
+        or here.token.kind in STARTS_EXPRESSION
+        or ":" in _kinds(here)
+    ):
         if here.begins or here.before is here.first and here.token.kind not in STARTS_EXPRESSION:
             return None
-        help = "a param starts from a value, as `= zeros()` or `= normal(seed=1)`" if here.first.kind == "param" else "write `=` here"
+        help = (
+            "a param starts from a value, as `= zeros()` or `= normal(seed=1)`"
+            if here.first.kind == "param"
+            else "write `=` here"
+        )
         return Found("SYN026", f"`=` is missing after `{here.text(here.before)}`", help)
     return None
 
@@ -319,14 +345,20 @@ def _loop(here: Situation) -> Found | None:
 def _header(here: Situation) -> Found | None:
     """Slips in the headers of imports, cases, editions and nets."""
     if here.first.kind == "import":
-        return Found("SYN001", "an import names a file and what it is called here", 'write `import "layers.net" as layers`')
+        return Found(
+            "SYN001", "an import names a file and what it is called here", 'write `import "layers.net" as layers`'
+        )
     if here.first.kind == "case" and here.before is here.first:
         return Found("SYN001", "a case has a title in quotes", 'write `case "what holds" { … }`')
     if here.first.kind == "edition" and here.before is here.first:
         return Found("SYN001", "an edition is a year", "write `edition 2026`")
     if here.first.kind == "net" and here.expected == {"(", "["}:
         name = here.text(here.before)
-        return Found("SYN001", "the inputs of a net stand in parentheses", f"write `net {name}(x) …`, or `net {name}() …` for none")
+        return Found(
+            "SYN001",
+            "the inputs of a net stand in parentheses",
+            f"write `net {name}(x) …`, or `net {name}() …` for none",
+        )
     return None
 
 
@@ -343,7 +375,12 @@ def _missing_comma(here: Situation) -> Found | None:
         return None
     closer = CLOSERS[bracket.kind]
     other = (bracket, "opened here")
-    return Found("SYN026", f"`,` or `{closer}` is missing before {_shown(here, here.token)}", "write `,` between members", other=other)
+    return Found(
+        "SYN026",
+        f"`,` or `{closer}` is missing before {_shown(here, here.token)}",
+        "write `,` between members",
+        other=other,
+    )
 
 
 def _missing_end(here: Situation) -> Found | None:
@@ -353,17 +390,27 @@ def _missing_end(here: Situation) -> Found | None:
     if here.expected & {"_END"} and here.bracket() is None and starts:
         if here.before.kind == "" and here.position and here.tokens[here.position - 1].kind == "}":
             return Found("SYN023", f"{_shown(here, here.token)} stands on the line of a `}}`", "start a new line")
-        help = "start a new line, or separate with `;`" if here.after.kind in ("=", "[", ":", ",") or kind not in STARTS_EXPRESSION else "an operator may be missing, as in `a * b`"
+        help = (
+            "start a new line, or separate with `;`"
+            if here.after.kind in ("=", "[", ":", ",") or kind not in STARTS_EXPRESSION
+            else "an operator may be missing, as in `a * b`"
+        )
         return Found("SYN023", f"the statement should end before {_shown(here, here.token)}", help)
     return None
 
 
 def _anything(here: Situation) -> Found:
-    wanted = sorted({KINDS.get(kind, f"`{kind}`") for kind in here.expected if kind not in SOFT or kind in ("as", "within")})
+    wanted = sorted(
+        {KINDS.get(kind, f"`{kind}`") for kind in here.expected if kind not in SOFT or kind in ("as", "within")}
+    )
     if "INT" in here.expected:
         wanted = ["a value"]
     elif len(wanted) > 4 and "an operator" in wanted:
-        ends = [kind for kind in wanted if kind in ("`,`", "`)`", "`]`", "`{`", "`..`", "`:`", "the end of the line", "`in`", "`as`")]
+        ends = [
+            kind
+            for kind in wanted
+            if kind in ("`,`", "`)`", "`]`", "`{`", "`..`", "`:`", "the end of the line", "`in`", "`as`")
+        ]
         wanted = ["an operator", *ends]
     elif len(wanted) > 6:
         wanted = ["a statement"] if here.level == "statements" else ["an item"]

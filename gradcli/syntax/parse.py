@@ -47,9 +47,7 @@ def parse_expression(source: Source) -> ast.Expr:
 @cache
 def _lists() -> tuple[dict[int, str], frozenset[int]]:
     """States in which a list of items or statements may go on, and states right after the `{` of a block."""
-    goes_on = {
-        row[symbol]: symbol for row in tables().gotos for symbol in ("items", "statements") if symbol in row
-    }
+    goes_on = {row[symbol]: symbol for row in tables().gotos for symbol in ("items", "statements") if symbol in row}
     opened = frozenset(row["{"] for row in tables().actions if row.get("{", -1) >= 0)
     return goes_on, opened
 
@@ -144,7 +142,11 @@ class _Walk:
             begin -= 1
         expected = frozenset(kind for kind in tables().actions[self.states[-1]] if self._accepts(kind))
         level = self._level()
-        if not self.problems.within(self.tokens[begin].start, token.end) and token.kind != "$END" or not self.problems.found:
+        if (
+            not self.problems.within(self.tokens[begin].start, token.end)
+            and token.kind != "$END"
+            or not self.problems.found
+        ):
             explain(Situation(self.problems, self.tokens, position, begin, expected, level))
         if self.problems.full or self.start == "expression":
             return len(self.tokens)

@@ -82,7 +82,9 @@ def _headline(node: ast.Item | ast.Statement | ast.NetInput) -> str:
             return "return " + ", ".join(map(expression, node.values))
         case ast.ExpectClose():
             within = "".join(f" {each.name}={expression(each.value)}" for each in node.within)
-            return f"expect {expression(node.left)} ~= {expression(node.right)}" + (f" within{within}" if within else "")
+            return f"expect {expression(node.left)} ~= {expression(node.right)}" + (
+                f" within{within}" if within else ""
+            )
         case ast.ExpectTrue():
             return f"expect {expression(node.value)}"
         case ast.ExpectError():

@@ -94,9 +94,7 @@ def build(grammar: str) -> Tables:
         def process(self, stream: object) -> object:
             return stream
 
-    lark = Lark(
-        grammar, parser="lalr", lexer="basic", start=list(STARTS), postlex=Postlex(), maybe_placeholders=False
-    )
+    lark = Lark(grammar, parser="lalr", lexer="basic", start=list(STARTS), postlex=Postlex(), maybe_placeholders=False)
     scanner, words, kinds = _terminals(BasicLexer(lark.lexer_conf).terminals)
     numbers = {rule: number for number, rule in enumerate(lark.rules)}
     table = _analyze(lark)

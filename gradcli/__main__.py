@@ -1,0 +1,21 @@
+"""`gradcli`, and `python -m gradcli`. The version is answered before anything else is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Runs the command of `sys.argv` and gives its exit code."""
+    if sys.argv[1:2] in (["--version"], ["-V"]):
+        from gradcli import __version__
+
+        sys.stdout.write(f"gradcli {__version__}\n")
+        return 0
+    from gradcli.cli.main import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

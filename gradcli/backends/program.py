@@ -1,0 +1,118 @@
+"""A plan made ready for one array namespace, and the loop that runs it.
+
+Everything that can be settled once is: which function a step calls, how its operands are fetched, where the result
+goes. What is left at each step is one fetch, one call, one store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from gradcli.ir.graph import Node
+from gradcli.ir.primitive import DataError
+from gradcli.plan.plan import Plan, Step, span_of
+from gradcli.syntax.diagnostics import ENVIRONMENT, fail
+
+
+class Instruction(NamedTuple):
+    """`out` is a slot, or a tuple of slots for several results; `fetch` gives the operands of one step as a tuple."""
+
+    call: Callable[..., Any]
+    fetch: Callable[[list[Any]], tuple[Any, ...]]
+    out: int | tuple[int, ...]
+    dead: tuple[int, ...]
+    node: Node
+
+
+class Program(NamedTuple):
+    """`slots` holds the constants; each run works on a copy of it."""
+
+    slots: tuple[Any, ...]
+    inputs: tuple[int, ...]
+    instructions: tuple[Instruction, ...]
+    results: tuple[tuple[int, bool], ...]
+
+
+def compile_plan(plan: Plan, xp: Any, load: Callable[[Node], Any]) -> Program:
+    """The program of a plan on the namespace `xp`; `load` gives the array of a constant, which nobody writes to."""
+    slots: list[Any] = [None] * plan.n_slots
+    for slot, node in plan.constants:
+        slots[slot] = load(node)
+    return Program(
+        tuple(slots),
+        plan.inputs,
+        tuple(_instruction(step, xp) for step in plan.steps),
+        tuple((result.slot, result.copied) for result in plan.results),
+    )
+
+
+def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
+    """Run it. Results are arrays of `xp` that share memory with nothing.
+
+    Raises ModelError with the place of the step: for data that an operator refuses, and (ENV090, exit 3) where memory
+    runs out.
+    """
+    slots = list(program.slots)
+    for slot, array in zip(program.inputs, inputs, strict=True):
+        slots[slot] = array
+    node: Node | None = None
+    try:
+        for call, fetch, out, dead, node in program.instructions:  # noqa: B007 - read when a step raises
+            if type(out) is int:
+                slots[out] = call(*fetch(slots))
+            else:
+                for slot, array in zip(out, call(*fetch(slots)), strict=True):  # type: ignore[arg-type]
+                    slots[slot] = xp.asarray(array)
+            for slot in dead:
+                slots[slot] = None
+        return [xp.array(slots[slot]) if copied else slots[slot] for slot, copied in program.results]
+    except DataError as error:
+        raise fail(error.code, error.message, span_of(node), help=error.help) from None
+    except MemoryError:
+        raise fail(
+            "ENV090",
+            "the memory of this machine ran out while the model was running",
+            span_of(node),
+            label=", ".join(str(out.aval) for out in node.outs) if node is not None else "",
+            help="a smaller model or batch, or `--dtype f32`",
+            exit_code=ENVIRONMENT,
+        ) from None
+
+
+def _instruction(step: Step, xp: Any) -> Instruction:
+    node = step.node
+    call = _call(step, xp)
+    if step.copied:
+        call = _array_of(call, xp.array)
+    elif len(node.outs) == 1 and not node.outs[0].rank:
+        call = _array_of(call, xp.asarray)  # NumPy gives scalars, which are no arrays: not writable, without `out=`
+    out = step.outs[0] if len(step.outs) == 1 else step.outs
+    return Instruction(call, _fetch(step.ins), out, step.dead, node)
+
+
+def _call(step: Step, xp: Any) -> Callable[..., Any]:
+    """The function of one step: the namespace's own where there is one, else the operator's `eval`."""
+    node, prim = step.node, step.node.prim
+    direct = prim.kind == "elementwise" and prim.ufunc is not None and not node.params
+    call = getattr(xp, prim.ufunc) if direct and prim.ufunc else partial(prim.eval, xp, **node.params)
+    return call if step.into is None else _in_place(call, step.into)
+
+
+def _in_place(call: Callable[..., Any], into: int) -> Callable[..., Any]:
+    return lambda *arrays: call(*arrays, out=arrays[into])
+
+
+def _array_of(call: Callable[..., Any], as_array: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda *arrays: as_array(call(*arrays))
+
+
+def _fetch(ins: tuple[int, ...]) -> Callable[[list[Any]], tuple[Any, ...]]:
+    if len(ins) > 1:
+        return itemgetter(*ins)
+    if not ins:
+        return lambda slots: ()
+    (slot,) = ins
+    return lambda slots: (slots[slot],)

@@ -1,0 +1,271 @@
+# Types are read at run time to make options of them, so annotations stay values here: no `from __future__` import.
+"""Every option once. A dataclass is a group of options; `takes` makes a command of a function that takes groups."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gradcli.request import ModelFile, Request
+from gradcli.syntax.diagnostics import fail, nearest
+
+DTYPES = ("f16", "f32", "f64")
+BACKENDS = ("auto", "numpy", "cupy")
+FORMATS = ("table", "plain", "json", "jsonl", "csv")
+COLORS = ("auto", "always", "never")
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def option(*names: str, panel: str, help: str, **rest: Any) -> Any:
+    """One option, under its heading of the help page."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **rest)
+
+
+def one_of(name: str, choices: Sequence[str]) -> Callable[[str | None], str | None]:
+    """A callback that refuses other values, with the nearest one."""
+
+    def checked(value: str | None) -> str | None:
+        if value is None or value in choices:
+            return value
+        meant = nearest(value, choices)
+        help = f"did you mean `{meant}`?" if meant else f"one of {', '.join(choices)}"
+        raise fail("USE003", f"`{name}` cannot be `{value}`", help=help)
+
+    return checked
+
+
+def memory_bytes(text: str | None) -> int | None:
+    """`2G` as bytes. Raises ModelError USE003."""
+    if text is None:
+        return None
+    number = text.strip().upper().removesuffix("B").removesuffix("I")
+    unit = number[-1:] if number[-1:] in "KMGT" else ""
+    digits = number.removesuffix(unit) if unit else number
+    try:
+        size = float(digits) * UNITS[unit]
+        if size >= 1:
+            return int(size)
+    except (ValueError, OverflowError):
+        pass
+    raise fail("USE003", f"`--memory` cannot be `{text}`", help="bytes, or with K, M, G or T: `--memory 2G`")
+
+
+def pairs(option_name: str, given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`NAME=VALUE` as pairs. Raises ModelError USE003."""
+    found = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise fail("USE003", f"`{option_name} {text}` has no name", help=f"{option_name} NAME={text or 'VALUE'}")
+        if not value.strip():
+            raise fail("USE003", f"`{option_name} {text}` has no value", help=f"{option_name} {name}=VALUE")
+        found.append((name.strip(), value))
+    names = [name for name, _ in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise fail("USE005", f"`{option_name}` gives `{twice}` twice")
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Which model, and which net of it."""
+
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="A .net file, or - for standard input.", show_default=False),
+    ] = None
+    expression: Annotated[
+        str | None,
+        option("-e", "--expr", metavar="EXPR", panel="Model", help="An expression instead of a file; its names are inputs."),
+    ] = None
+    net: Annotated[str | None, option("--net", metavar="NAME", panel="Model", help="The entry net.")] = None
+    const: Annotated[
+        list[str] | None,
+        option("-c", "--const", metavar="NAME=VALUE", panel="Model", help="Override a const or dim (repeatable)."),
+    ] = None
+    dtype: Annotated[
+        str | None,
+        option("--dtype", metavar="|".join(DTYPES), callback=one_of("--dtype", DTYPES), panel="Model",
+               help="Run the model's floats in that type."),
+    ] = None  # fmt: skip
+
+    def file(self) -> ModelFile:
+        """Raises ModelError USE004 without a model, USE005 with two."""
+        if self.expression is not None:
+            if self.model is not None:
+                raise fail("USE005", f"`{self.model}` and `-e` are two models", help="give one of them")
+            return ModelFile(text=self.expression, name="<expression>", expression=True)
+        if self.model is None:
+            raise fail("USE004", "no model was given", help="a .net file, `-` for standard input, or `-e 'x**2 * y'`")
+        return model_file(self.model)
+
+
+def model_file(path: str) -> ModelFile:
+    """A path as typed, or `-`."""
+    return ModelFile(path=Path(path), name="<stdin>" if path == "-" else path)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What the inputs and params are."""
+
+    input: Annotated[
+        list[str] | None,
+        option("-i", "--input", metavar="NAME=VALUE", panel="Data",
+               help="One input: an expression, or a file (x.npy, d.npz:key, t.csv, @FILE, @-). Repeatable."),
+    ] = None  # fmt: skip
+    inputs: Annotated[
+        str | None, option("--inputs", metavar="FILE", panel="Data", help="Inputs by name: npz, safetensors or json.")
+    ] = None
+    params: Annotated[
+        str | None, option("--params", metavar="FILE", panel="Data", help="Params by name: npz, safetensors or json.")
+    ] = None
+    partial: Annotated[bool, option("--partial", panel="Data", help="Let --params lack some names.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where and how it runs."""
+
+    backend: Annotated[
+        str,
+        option("--backend", metavar="|".join(BACKENDS), callback=one_of("--backend", BACKENDS), panel="Engine",
+               help="Where it runs; -v says what auto chose, and why."),
+    ] = "auto"  # fmt: skip
+    device: Annotated[int, option("--device", metavar="N", min=0, panel="Engine", help="Which GPU.")] = 0
+    threads: Annotated[int | None, option("--threads", metavar="N", min=1, panel="Engine", help="How many threads.")] = None
+    memory: Annotated[
+        str | None, option("--memory", metavar="BYTES", panel="Engine", help="The most memory to take: 512M, 2G.")
+    ] = None
+    fast_math: Annotated[
+        bool, option("--fast-math", panel="Engine", help="Allow rewrites that are right on paper only.")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How much is said, and in which colours."""
+
+    color: Annotated[
+        str,
+        option("--color", metavar="|".join(COLORS), callback=one_of("--color", COLORS), panel="Messages",
+               help="NO_COLOR and FORCE_COLOR are honoured."),
+    ] = "auto"  # fmt: skip
+    quiet: Annotated[bool, option("-q", "--quiet", panel="Messages", help="Errors only.")] = False
+    verbose: Annotated[bool, option("-v", "--verbose", panel="Messages", help="Say what was chosen, and why.")] = False
+    strict: Annotated[
+        bool, option("--strict", panel="Messages", help="Warnings and non-finite results exit 1.")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is printed of a result, or where it is written."""
+
+    format: Annotated[
+        str | None,
+        option("--format", metavar="FORMAT", callback=one_of("--format", FORMATS), panel="Output",
+               help="table (on a terminal), plain (elsewhere), json, jsonl, csv."),
+    ] = None  # fmt: skip
+    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False
+    output: Annotated[
+        str | None,
+        option("-o", "--output", metavar="FILE", panel="Output",
+               help="Write arrays instead: npz, safetensors, npy, json or csv."),
+    ] = None  # fmt: skip
+    full: Annotated[bool, option("--full", panel="Output", help="Print all of a large array.")] = False
+    precision: Annotated[
+        int | None, option("--precision", metavar="N", min=1, max=17, panel="Output", help="Digits in tables.")
+    ] = None
+
+    def form(self, *, terminal: bool) -> str:
+        """One of FORMATS. Raises ModelError USE005 where options disagree."""
+        chosen = chosen_format(self.format, json=self.json)
+        if chosen and self.output is not None:
+            raise fail("USE005", "`-o` writes arrays instead of printing them", help="leave out `-o` or the format")
+        return chosen or ("table" if terminal else "plain")
+
+
+def chosen_format(given: str | None, *, json: bool) -> str | None:
+    """What `--format` and its short form `--json` say together. Raises ModelError USE005 where they disagree."""
+    if json and given not in (None, "json"):
+        raise fail("USE005", f"`--json` and `--format {given}` disagree", help="give one of them")
+    return "json" if json else given
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is differentiated, by what."""
+
+    get_all: Annotated[bool, option("--get-all", panel="Derivative", help="By all inputs.")] = False
+    get_by_list: Annotated[
+        bool, option("--get-by-list", panel="Derivative", help="By all params; with --get-all by both.")
+    ] = False
+    wrt: Annotated[
+        str | None, option("--wrt", metavar="NAMES", panel="Derivative", help="By exactly these: x,l1.w or all or params.")
+    ] = None
+    sens: Annotated[
+        list[str] | None,
+        option("--sens", metavar="VALUE", panel="Derivative",
+               help="Weights of the output: a file, an expression, random:SEED, basis:0,0; NAME=VALUE for one of several."),
+    ] = None  # fmt: skip
+    order: Annotated[int, option("--order", metavar="N", min=1, panel="Derivative", help="Differentiate N times.")] = 1
+    at: Annotated[
+        str | None, option("--at", metavar="NAME", panel="Derivative", help="By the value of a named line: h, l1/h.")
+    ] = None
+
+    def request(self) -> dict[str, Any]:
+        """The fields of a `Request`. Raises ModelError USE005 where options disagree."""
+        for name, given in (("--get-all", self.get_all), ("--get-by-list", self.get_by_list)):
+            if given and self.wrt is not None:
+                raise fail("USE005", f"`{name}` and `--wrt {self.wrt}` disagree", help="`--wrt` names them all: `--wrt all`")
+        given = {name: getattr(self, name) for name in ("get_all", "get_by_list", "wrt", "order", "at")}
+        return given | {"sens": tuple(self.sens or ())}
+
+
+def request_of(model: Model, data: Data | None = None, engine: Engine | None = None, **rest: Any) -> Request:
+    """The `Request` that groups of options make together. Raises ModelError USE003 or USE005."""
+    given: dict[str, Any] = {"net": model.net, "consts": pairs("-c", model.const or ()), "dtype": model.dtype}
+    if data is not None:
+        given |= {
+            "inputs": pairs("-i", data.input or ()),
+            "inputs_file": data.inputs,
+            "params_file": data.params,
+            "partial": data.partial,
+        }
+        if data.partial and data.params is None:
+            raise fail("USE005", "`--partial` says something about `--params`, which was not given")
+    if engine is not None:
+        given |= {name: getattr(engine, name) for name in ("backend", "device", "threads", "fast_math")}
+        given["memory"] = memory_bytes(engine.memory)
+    return Request(**given, **rest)
+
+
+def takes(function: Callable[..., int]) -> Callable[..., int]:
+    """`function` with the fields of its groups as its own parameters, as Typer wants them."""
+    groups = {name: kind for name, kind in inspect.get_annotations(function).items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in groups:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        for field in fields(groups[name]):
+            default = inspect.Parameter.empty if field.default is MISSING else field.default
+            parameters.append(
+                inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)
+            )
+
+    def command(**given: Any) -> int:
+        grouped = {
+            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)}) for name, kind in groups.items()
+        }
+        return function(**given, **grouped)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__doc__, command.__name__ = function.__doc__, function.__name__
+    return command

@@ -1,0 +1,106 @@
+"""`show`, `ops` and `rule`."""
+
+import sys
+from typing import Annotated, Any, cast
+
+import typer
+
+from gradcli.cli.options import Data, Engine, Model, Selection, Voice, one_of, option, request_of
+from gradcli.cli.speak import settle
+from gradcli.report.pages import operator_page, operators_page, rule_page, rules_page
+from gradcli.report.signs import colored
+from gradcli.request import Stage
+from gradcli.syntax.diagnostics import DONE
+
+STAGES = ("ast", "graph", "grad", "optimized")
+
+
+def show_verb(
+    model: Model,
+    selection: Selection,
+    data: Data,
+    engine: Engine,
+    voice: Voice,
+    stage: Annotated[
+        str,
+        option("--stage", metavar="STAGE", callback=one_of("--stage", STAGES), panel="Output",
+               help="ast, graph (the default), grad (of --order N) or optimized."),
+    ] = "graph",
+) -> int:  # fmt: skip
+    """
+    Prints a stage of the compiler, each of them a program that can be read.
+
+    Examples:
+    gradcli show model.net --stage grad
+    gradcli show -e 'sin(x)' -i x=1 --stage optimized --order 2
+    """
+    settle(voice)
+    request = request_of(model, data, engine, **selection.request())
+    file = model.file()
+    from gradcli import api
+
+    text = api.show(file, request, cast(Stage, stage))
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    return DONE
+
+
+def ops_verb(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One operator; without it, all.", show_default=False)
+    ] = None,
+    json: Annotated[bool, option("--json", panel="Output", help="As JSON.")] = False,
+    *,
+    voice: Voice,
+) -> int:
+    """
+    Lists the operators, or explains one.
+
+    Examples:
+    gradcli ops
+    gradcli ops tanh
+    """
+    settle(voice)
+    from gradcli import api
+
+    docs: list[Any] = api.operators() if name is None else [api.operator(name)]
+    if json:
+        _write_json(docs)
+    else:
+        color = colored(voice.color, sys.stdout)
+        sys.stdout.write(operators_page(docs, color=color) if name is None else operator_page(docs[0], color=color))
+    return DONE
+
+
+def rule_verb(
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="A code such as SHP201; without it, all.", show_default=False)
+    ] = None,
+    json: Annotated[bool, option("--json", panel="Output", help="As JSON.")] = False,
+    *,
+    voice: Voice,
+) -> int:
+    """
+    Explains what an error code means, with a text that shows it and its repair.
+
+    Examples:
+    gradcli rule SHP201
+    gradcli rule
+    """
+    settle(voice)
+    from gradcli import api
+
+    entries: list[Any] = [*api.rules().values()] if code is None else [api.rule(code.strip().upper())]
+    if json:
+        _write_json(entries)
+    else:
+        color = colored(voice.color, sys.stdout)
+        sys.stdout.write(rules_page(entries, color=color) if code is None else rule_page(entries[0], color=color))
+    return DONE
+
+
+def _write_json(values: list[Any]) -> None:
+    from dataclasses import asdict
+    from json import dumps
+
+    shown: Any = [asdict(value) for value in values]
+    sys.stdout.write(dumps(shown if len(shown) != 1 else shown[0], ensure_ascii=False, indent=1) + "\n")

@@ -1,0 +1,54 @@
+"""The verbs, their one-line meanings, and where each lives. Only the module of the verb that runs is imported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+HELP = ("-h", "--help", "help")
+
+
+class Verb(NamedTuple):
+    """`module` and the function of the same name as the verb hold the options; `group` is its place in the help."""
+
+    name: str
+    module: str
+    group: str
+    summary: str
+
+    @property
+    def function(self) -> str:
+        return f"{self.name}_verb"
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("grad", "gradcli.cli.derivatives", "Derivatives", "exact derivatives of a model, of any order"),
+        Verb("eval", "gradcli.cli.derivatives", "Derivatives", "the value of a model"),
+        Verb("check", "gradcli.cli.trust", "Trust", "prove the shapes of models for all sizes, without data"),
+        Verb("test", "gradcli.cli.trust", "Trust", "run the cases that live with models"),
+        Verb("show", "gradcli.cli.understanding", "Understanding", "a stage of the compiler: ast, graph, grad, optimized"),
+        Verb("ops", "gradcli.cli.understanding", "Understanding", "the operators, with their derivatives and conventions"),
+        Verb("rule", "gradcli.cli.understanding", "Understanding", "what an error code means, and its repair"),
+        Verb("new", "gradcli.cli.house", "House", "write a small model with a case that passes"),
+        Verb("env", "gradcli.cli.house", "House", "versions and backends, for a bug report"),
+        Verb("completion", "gradcli.cli.house", "House", "completion for bash, zsh and fish"),
+    )
+}
+
+EXAMPLES = (
+    "gradcli grad model.net --get-all --sens s.npy",
+    "gradcli grad -e 'x**2 * y' -i x=4 -i y=5 --get-all --order 2",
+    "gradcli check models/",
+)
+
+
+def overview() -> str:
+    """What `gradcli --help` prints."""
+    lines = ["Usage: gradcli VERB MODEL [options]", "", "Exact derivatives of networks that are written as text."]
+    for group in dict.fromkeys(verb.group for verb in VERBS.values()):
+        lines += ["", f"{group}:"]
+        lines += [f"  {verb.name:<12}{verb.summary}" for verb in VERBS.values() if verb.group == group]
+    lines += ["", "Everywhere:", f"  {'--help':<12}what a verb does, its options, and an example", f"  {'--version':<12}the version"]
+    lines += ["", "MODEL is a .net file, - for standard input, or -e EXPR.", "", "Examples:"]
+    return "\n".join([*lines, *(f"  {example}" for example in EXAMPLES), ""])

@@ -1,0 +1,123 @@
+"""`gradcli ops`: one page for each operator, from the statement that defines it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradcli.interp.modules import load_prelude
+from gradcli.interp.operators import SURFACES, Surface
+from gradcli.ir.primitive import primitive, registry
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import fail, nearest
+
+SYNONYMS = {
+    "add": ("x + y",), "sub": ("x - y",), "mul": ("x * y",), "div": ("x / y",), "neg": ("-x",), "pow": ("x ** y",),
+    "matmul": ("x @ y",), "transpose": ("x.T",), "where": ("x if cond else y",), "shape": ("x.shape",),
+    "expand_dims": ("x[:, None]",),
+}  # fmt: skip
+
+NARROW = {
+    "acosh": "1.5", "lgamma": "2.5", "digamma": "2.5", "log": "2.0", "log2": "2.0", "log10": "2.0", "sqrt": "2.0",
+    "rsqrt": "2.0", "atanh": "0.5", "asin": "0.5", "acos": "0.5",
+}  # fmt: skip
+
+EXAMPLES = {
+    "where": "where(x > 0, x, 0)", "matmul": "x @ x.T", "concat": "concat([x, x], axis=0)", "stack": "stack([x, x])",
+    "reshape": "reshape(x, [4])", "split": "split(x, 2)[0]", "take": "take(x, [0, 0], axis=0)",
+    "broadcast_to": "broadcast_to(x, [2, 2, 2])", "expand_dims": "expand_dims(x, 0)", "full": "x * full([2, 2], 3)",
+    "zeros": "x + zeros([2, 2])", "ones": "x * ones([2, 2])", "eye": "x @ eye(2)", "arange": "x * arange(2)",
+    "linspace": "x * linspace(0, 1, 2)", "size": "x / size(x)", "shape": "x * x.shape[0]", "flip": "flip(x, axis=0)",
+    "stop_gradient": "x * stop_gradient(x)", "load": 'x * load("w.npy")', "clip": "clip(x, -1, 2)",
+    "dot": "dot(x[0], x[1])", "outer": "outer(x[0], x[1])", "squeeze": "squeeze(x[None])", "pow": "x ** 3",
+    "any": "x * any(x > 0)", "all": "x * all(x > 0)", "isfinite": "where(isfinite(x), x, 0)",
+    "isnan": "where(isnan(x), 0, x)",
+}  # fmt: skip
+MATRIX = "[[1, -2], [0.5, 3]]"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorDoc:
+    """What `gradcli ops NAME` prints; `example` is a command that runs."""
+
+    name: str
+    signature: str
+    family: str
+    doc: str
+    derivative: str
+    conventions: str
+    example: str
+    synonyms: tuple[str, ...] = ()
+
+
+def operator_docs() -> list[OperatorDoc]:
+    """Every operator of the language, by family, then by name."""
+    import gradcli.ops  # noqa: F401 - fills the registry
+
+    pages = [_page(surface) for surface in SURFACES.values()]
+    pages.extend(_prelude_page(net) for net in load_prelude().nets.values() if not net.name.id.startswith("_"))
+    order = {family: k for k, family in enumerate(dict.fromkeys(p.family for p in pages))}
+    return sorted(pages, key=lambda p: (order[p.family], p.name))
+
+
+def operator_doc(name: str) -> OperatorDoc:
+    """One operator's page. Raises ModelError NAM016 for an unknown one."""
+    pages = {page.name: page for page in operator_docs()}
+    if name in pages:
+        return pages[name]
+    guess = nearest(name, pages)
+    raise fail(
+        "NAM016",
+        f"there is no operator {name}",
+        help=f"did you mean `{guess}`?" if guess else "`gradcli ops` lists them",
+    )
+
+
+def _page(surface: Surface) -> OperatorDoc:
+    name = surface.name
+    rule = primitive(surface.prim) if surface.prim in registry() and surface.prim is not None else None
+    doc = surface.doc or (rule.doc if rule else "")
+    formula = rule.formula if rule else ""
+    if not formula and rule is not None:
+        formula = {"linear": "linear: the adjoint of itself", "bilinear": "bilinear"}.get(rule.kind, "")
+        formula = "zero where it exists" if rule.flat else formula
+    if name in ("zeros", "ones", "full", "eye", "arange", "linspace", "size", "shape"):
+        formula = "none: it does not depend on arrays"
+    return OperatorDoc(
+        name,
+        surface.signature,
+        surface.family,
+        doc,
+        formula,
+        rule.conventions if rule else "",
+        _example(name, surface.signature),
+        SYNONYMS.get(name, ()),
+    )
+
+
+def _example(name: str, signature: str) -> str:
+    if name in ("grad", "value_and_grad", "checkpoint"):
+        return f"net f(x) = x ** 3    then    {name}(f)(2.0)"
+    if name == "load":
+        return f"gradcli grad -e '{EXAMPLES[name]}' -i x=2.0"
+    if name in EXAMPLES or "axis" in signature:
+        return f"gradcli grad -e '{EXAMPLES.get(name, f'{name}(x)')}' -i x='{MATRIX}'"
+    if signature.endswith("(x, y)"):
+        return f"gradcli grad -e '{name}(x, y)' -i x=2.0 -i y=3.0 --get-all"
+    return f"gradcli grad -e '{name}(x)' -i x={NARROW.get(name, '0.5')}"
+
+
+def _prelude_page(net: ast.Net) -> OperatorDoc:
+    """A net of the prelude: its doc is the comment above it."""
+    name = net.name.id
+    source = net.span.source
+    line = source.locate(net.span.start)[0] - 1
+    comment: list[str] = []
+    while line >= 1 and source.line(line).startswith("#"):
+        comment.insert(0, source.line(line).lstrip("# "))
+        line -= 1
+    parts = [i.name.id + (f"={i.default.span.text}" if i.default is not None else "") for i in net.inputs]
+    signature = f"{name}({', '.join(parts)})"
+    doc = " ".join(comment) or f"`{' '.join(net.span.text.split())}`"
+    return OperatorDoc(
+        name, signature, "composed", doc, "follows from its definition in prelude.net", "", _example(name, signature)
+    )

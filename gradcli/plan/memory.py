@@ -1,0 +1,91 @@
+"""How much memory a plan takes, how much there is, and the refusal before anything is allocated."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gradcli.plan.plan import Plan, span_of
+from gradcli.syntax.diagnostics import fail
+
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB")
+
+
+def check_memory(plan: Plan, limit: int | None) -> None:
+    """Raises ModelError NUM001 where the plan takes more than `limit` bytes, or than the machine has to give.
+
+    `limit` counts inputs, too; without one, inputs are taken to be loaded already.
+    """
+    available = available_memory() if limit is None else limit
+    need = plan.peak if limit is None else plan.peak + plan.input_bytes
+    if available is None or need <= available:
+        return
+    have = f"{human_bytes(available)} are {'available' if limit is None else 'allowed by --memory'}"
+    help = "a smaller model or batch, or `--dtype f32`"
+    value = plan.largest
+    if value is not None and plan.largest_bytes > available:
+        what = f"`{value.hint}`, " if value.hint else ""
+        raise fail(
+            "NUM001",
+            f"an array does not fit into memory: {what}{value.aval} takes {human_bytes(plan.largest_bytes)}; {have}",
+            span_of(value.node),
+            label=f"{value.aval}: {human_bytes(plan.largest_bytes)}",
+            help=help,
+        )
+    notes = [f"the largest array is {value.aval}: {human_bytes(plan.largest_bytes)}"] if value is not None else []
+    raise fail(
+        "NUM001",
+        f"the model does not fit into memory: it takes {human_bytes(need)}; {have}",
+        span_of(plan.at_peak),
+        label="most memory is in use here",
+        notes=notes,
+        help=help,
+    )
+
+
+def available_memory() -> int | None:
+    """Bytes that can be taken without swapping, within the limits of the container; None where nobody tells."""
+    found = [size for size in (_of_the_machine(), _of_the_container()) if size is not None]
+    return min(found, default=None)
+
+
+def human_bytes(size: int) -> str:
+    """`1.5 GB`: powers of 1000, three digits."""
+    if size < 1000:
+        return f"{size} B"
+    if size >= 10**27:
+        return "over 1000 YB"
+    number, unit = float(size), 0
+    while number >= 999.5:
+        number, unit = number / 1000, unit + 1
+    return f"{number:.3g} {UNITS[unit]}"
+
+
+def _of_the_machine() -> int | None:
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _of_the_container() -> int | None:
+    """What the control group still allows: its limit less what it holds, but for files that can be dropped."""
+    for folder, most, used in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        limit, taken = _read(f"{folder}/{most}").strip(), _read(f"{folder}/{used}").strip()
+        if limit.isdigit() and taken.isdigit():
+            files = [line for line in _read(f"{folder}/memory.stat").splitlines() if line.startswith("inactive_file ")]
+            return max(0, int(limit) - int(taken) + sum(int(line.split()[1]) for line in files))
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
