@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 BINARY = {
-    "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "rem", "**": "pow", "<": "lt", "<=": "le", ">": "gt",
-    ">=": "ge", "==": "eq", "!=": "ne", "and": "logical_and", "or": "logical_or",
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "rem", "**": "pow", "<": "less", "<=": "less_equal", ">": "greater",
+    ">=": "greater_equal", "==": "equal", "!=": "not_equal", "and": "logical_and", "or": "logical_or",
 }  # fmt: skip
 DEFERRED = ("wrt", "axis", "axes")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import gradcli.ops  # noqa: F401 - fills the registry
 from gradcli.interp import arrays, expressions, indexing, static
 from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT, rank_of
 from gradcli.interp.scope import Data, Frame

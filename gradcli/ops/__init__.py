@@ -1,0 +1,8 @@
+"""Every primitive, by family. Importing this package fills the registry; it imports no array library.
+
+`prelude.net`, beside these modules, holds what can be composed, in the language itself.
+"""
+
+from gradcli.ops import elementwise, index, linalg, reduce, shape, special
+
+__all__ = ["elementwise", "index", "linalg", "reduce", "shape", "special"]

@@ -2,8 +2,8 @@
 
 # fmt: off
 # ruff: noqa
-SHA256 = 'c26e4b49045a5cf319156282901997796088487a821915f7c2a2ff67b21d3fc9'
-STAMP = '13506-8617e12d'
+SHA256 = 'e5b3a55a69199b5ac742d05a3fc944dcb45b0a706c16df1c196bc2e243e7d6f4'
+STAMP = '13511-3ac01302'
 SCANNER = '(?P<FLOAT>[0-9]+(_[0-9]+)*(\\.[0-9]+(_[0-9]+)*([eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)(?!\\w|\\.(?!\\.)))|(?P<WRONG_OPERATOR>===|!==|\\*\\*=|\\/\\/=|<>|:=|=>|&&|\\|\\||\\/\\/|[*\\/%@-]=|\\^=?)|(?P<INT>[0-9]+(_[0-9]+)*(?!\\w|\\.(?!\\.)))|(?P<WRONG_NUMBER>[0-9]\\w*(\\.(?!\\.)\\w*)?|\\.[0-9]\\w*)|(?P<STRING>"[^"\\\\\n]*(\\\\[^\n][^"\\\\\n]*)*")|(?P<BLANK>[ \t\r\x0c]+|\\A\ufeff)|(?P<NAME>[^\\W0-9]\\w*)|(?P<COMMENT>#[^\n]*)|\\.\\.\\.|(?P<COMPARE>[<>]=?|==|!=)|\\*\\*|\\->|\\+=|\\.\\.|\\~=|(?P<TIMES>[*\\/%@])|(?P<SIGN>[+-])|(?P<_END>[\n;])|:|,|\\.|=|\\{|\\(|\\[|\\}|\\)|\\]|(?P<WRONG_QUOTES>\'[^\'\n]*\'|[“”„«»][^“”„«»"\n]*[“”„«»"])|(?P<WRONG_STRING>"[^"\\\\\n]*(\\\\[^\n][^"\\\\\n]*)*\\\\?)|(?P<WRONG_SIGN>[&|!?$`~\\\\])|(?P<WRONG_CHARACTER>(?s:.))'
 WORDS = frozenset(('None', 'and', 'as', 'case', 'const', 'dim', 'edition', 'else', 'error', 'expect', 'false', 'for', 'if', 'import', 'in', 'inf', 'input', 'layer', 'nan', 'net', 'not', 'or', 'param', 'return', 'true', 'while', 'within'))
 STARTS = {'module': 0, 'expression': 1}
@@ -82,7 +82,7 @@ RULES: tuple[tuple[str, int, str, tuple[int, ...]], ...] = (
     ('settings', 1, 'single', (0,)),
     ('settings', 3, 'append', (0, 2)),
     ('setting', 3, 'keyword', (0, 2)),
-    ('expression', 1, 'tuple', (0,)),
+    ('expression', 1, 'tuple_', (0,)),
     ('exprs', 1, 'single', (0,)),
     ('exprs', 3, 'append', (0, 2)),
     ('expr', 1, '', (0,)),
@@ -135,11 +135,11 @@ RULES: tuple[tuple[str, int, str, tuple[int, ...]], ...] = (
     ('atom', 1, 'false', ()),
     ('atom', 1, 'nothing', ()),
     ('atom', 1, '', (0,)),
-    ('atom', 3, 'tuple', (1,)),
-    ('atom', 4, 'tuple', (1,)),
+    ('atom', 3, 'tuple_', (1,)),
+    ('atom', 4, 'tuple_', (1,)),
     ('atom', 2, 'empty_list', ()),
-    ('atom', 3, 'list', (1,)),
-    ('atom', 4, 'list', (1,)),
+    ('atom', 3, 'list_', (1,)),
+    ('atom', 4, 'list_', (1,)),
     ('text', 1, 'text', (0,)),
     ('name', 1, 'name', (0,)),
     ('name', 1, 'name', ()),

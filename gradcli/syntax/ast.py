@@ -6,12 +6,18 @@ walk with an explicit stack (`children`). Parentheses leave no node: `(x)` is `x
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Literal, TypeVar, dataclass_transform
 
 from gradcli.syntax.diagnostics import Source, Span
 
-node = dataclass(frozen=True, slots=True, eq=False, repr=False)
+T = TypeVar("T")
+
+
+@dataclass_transform(eq_default=False, frozen_default=True)
+def node(cls: type[T]) -> type[T]:
+    """The dataclass of a node: frozen, slotted, compared by identity."""
+    return dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
 
 
 # ── expressions ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -322,20 +328,20 @@ class Case:
 Item = Edition | Import | Dim | Const | Input | Net | Case
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@node
 class Module:
     """One file, items in the order written."""
 
     source: Source
     items: tuple[Item, ...]
-    comments: tuple[Span, ...] = field(default=())
+    comments: tuple[Span, ...] = ()
 
 
 Node = Expr | Slice | Ellipsis | Keyword | Type | TupleTarget | Statement | NetInput | Item | Module
 
 
 def children(tree: Node) -> list[Node]:
-    """The nodes directly below `tree`, in the order written."""
+    """The nodes directly below `tree`, in the order of its fields."""
     found: list[Node] = []
     for each in fields(tree):
         value = getattr(tree, each.name)

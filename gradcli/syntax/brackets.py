@@ -65,6 +65,7 @@ class _Pairs:
     _counts: dict[str, int] = field(default_factory=lambda: {"(": 0, "[": 0, "{": 0})
     _unclosed: list[tuple[int, int]] = field(default_factory=list)  # an opener, and the token that shows it
     _unopened: list[int] = field(default_factory=list)
+    _crossed: set[int] = field(default_factory=set)  # closers that stand before the one that should come first
     _too_deep: int | None = None
 
     def run(self) -> None:
@@ -90,10 +91,9 @@ class _Pairs:
                 self._give_up("([", number)
                 if kind == "case" or (kind == "net" and self.nets_unindented):
                     self._new_item(number)
-            elif kind in ITEM_WORDS and self._starts_line(number):
-                if self.tokens[number + 1].kind in ("NAME", "STRING", "INT"):
-                    self._give_up("([", number)
-                    self._new_item(number)
+            elif kind in ITEM_WORDS and self._starts_item(number):
+                self._give_up("([", number)
+                self._new_item(number)
         last = len(self.tokens) - 1
         self._give_up("([", last)
         self.open_at_end = bool(self._open)
@@ -114,6 +114,10 @@ class _Pairs:
         for unclosed in lines.values():  # one message for each line
             opener, shown = unclosed[-1]
             token = self.tokens[opener]
+            if self._swallowed(opener, shown, problems):
+                problems.offsets.extend(self.tokens[each].start for each, _ in unclosed)
+                problems.offsets.sort()
+                continue
             closers = "".join(CLOSERS[self.tokens[each].kind] for each, _ in reversed(unclosed))
             closers = closers if len(closers) <= 8 else closers[:8] + "…"
             others = problems.label(self.tokens[shown], f"`{closers}` is missing before this") if shown < last else ()
@@ -131,17 +135,31 @@ class _Pairs:
                 problems.raise_any()
         for number, opener in self.partner.items():
             token, other = self.tokens[number], self.tokens[opener]
-            if number > opener and OPENERS[token.kind] != other.kind:
-                right = CLOSERS[other.kind]
+            if number > opener and OPENERS[token.kind] != other.kind and number - 1 not in self._crossed:
+                right = CLOSERS[other.kind] + (token.kind if number in self._crossed else "")
                 message = f"`{other.kind}` is closed by `{token.kind}`"
                 others = problems.label(other, "opened here")
                 problems.add("SYN003", message, token.start, token.end, others=others, help=f"write `{right}`")
                 if problems.full:
                     problems.raise_any()
 
+    def _swallowed(self, opener: int, shown: int, problems: Problems) -> bool:
+        """Whether the closing bracket stands in a text that does not end on its line, which is reported."""
+        start, end = self.tokens[opener].start, self.tokens[shown].start
+        closer = CLOSERS[self.tokens[opener].kind]
+        texts = [each.span.start for each in problems.found if each.code == "SYN014" and each.span]
+        return any(start < at < end and self.text.find(closer, at, self._line_end(at)) >= 0 for at in texts)
+
+    def _line_end(self, at: int) -> int:
+        end = self.text.find("\n", at)
+        return end if end >= 0 else len(self.text)
+
     def _starts_line(self, number: int) -> bool:
         """Whether nothing of the same line or block stands before the token."""
         return number == 0 or self.tokens[number - 1].kind in ("_END", "{", "}")
+
+    def _starts_item(self, number: int) -> bool:
+        return self._starts_line(number) and self.tokens[number + 1].kind in ("NAME", "STRING", "INT")
 
     def _new_item(self, number: int) -> None:
         """An item that is not indented: every block ends before it."""
@@ -166,6 +184,13 @@ class _Pairs:
     def _close(self, number: int) -> None:
         """`)` or `]`: the nearest of its kind in this block, else the innermost bracket, else nothing."""
         wanted = OPENERS[self.tokens[number].kind]
+        if number in self.partner:
+            return
+        if self._crosses(number):
+            self._crossed.add(number)
+            self._match(number)
+            self._match(number + 1)
+            return
         if self._counts[wanted]:
             while self.tokens[self._open[-1]].kind != wanted:
                 self._unclosed.append((self._pop(), number))
@@ -173,6 +198,12 @@ class _Pairs:
             self._unopened.append(number)
             return
         self._match(number)
+
+    def _crosses(self, number: int) -> bool:
+        """Whether this closer and the next close the two innermost brackets in the wrong order, as in `(x[0)]`."""
+        inner = [self.tokens[each].kind for each in reversed(self._open[-2:])]
+        closers = [token.kind for token in self.tokens[number : number + 2]]
+        return len(set(inner)) == 2 and [OPENERS.get(kind) for kind in reversed(closers)] == inner
 
     def _give_up(self, kinds: str, number: int) -> None:
         """The innermost brackets of these kinds are never closed, as the token at `number` shows."""

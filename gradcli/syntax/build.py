@@ -176,7 +176,7 @@ class Builder:
 
     # ── expressions ────────────────────────────────────────────────────────────────────────────────────────
 
-    def tuple(self, span: Span, items: list[ast.Expr]) -> ast.Expr:
+    def tuple_(self, span: Span, items: list[ast.Expr]) -> ast.Expr:
         return items[0] if len(items) == 1 else ast.Tuple(span, tuple(items))
 
     def select(self, span: Span, then: ast.Expr, cond: ast.Expr, other: ast.Expr) -> ast.Select:
@@ -235,7 +235,7 @@ class Builder:
                 plain.append(each)
         return ast.Call(span, func, tuple(plain), tuple(keywords.values()))
 
-    def list(self, span: Span, items: list[ast.Expr]) -> ast.List:
+    def list_(self, span: Span, items: list[ast.Expr]) -> ast.List:
         return ast.List(span, tuple(items))
 
     def empty_list(self, span: Span) -> ast.List:
@@ -269,8 +269,7 @@ class Builder:
         if value == float("inf"):
             self._report("SYN009", "this number is too large for f64", span, help="write `inf` for infinity")
         elif value == 0 and digits.strip("0._") and digits.replace(".", "").replace("_", "").isdigit():
-            if not self.problems.within(span.start, span.end):
-                self._report("SYN009", "this number is too small for f64", span, help="write `0.0`")
+            self._report("SYN009", "this number is too small for f64", span, around=span, help="write `0.0`")
         return ast.Number(span, value)
 
     def infinity(self, span: Span) -> ast.Number:

@@ -153,8 +153,8 @@ _ENTRIES = (
     Entry(
         "SYN018",
         "a statement in the wrong place",
-        "`return`, `param` and `layer` stand in nets, `expect` in cases; `edition`, `import`, `dim`, `const`, `input` and "
-        "`case` at the top of a file. Params and layers are declared outside of loops, and a loop does not return.",
+        "`return`, `param` and `layer` stand in nets, `expect` in cases; `edition`, `import`, `dim`, `const`, `input` "
+        "and `case` at the top of a file. Params and layers are declared outside of loops, and a loop does not return.",
         "nu = 0.01\nnet f(x) = nu * x\n",
         "const nu = 0.01\nnet f(x) = nu * x\n",
     ),
@@ -175,8 +175,8 @@ _ENTRIES = (
     Entry(
         "SYN021",
         "a statement binds nothing, or what cannot be bound",
-        "Left of `=` stand names, parts of arrays (`x[i, 1:3]`) and tuples of them. A value alone does nothing, as nets "
-        "have no side effects. `+=` adds to a part of an array; for a name write `x = x + 1`.",
+        "Left of `=` stand names, parts of arrays (`x[i, 1:3]`) and tuples of them. A value alone does nothing, as "
+        "nets have no side effects. `+=` adds to a part of an array; for a name write `x = x + 1`.",
         "net f(x) {\n  x += 1\n  return x\n}\n",
         "net f(x) {\n  x = x + 1\n  return x\n}\n",
     ),

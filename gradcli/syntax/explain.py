@@ -7,16 +7,17 @@ grammar would accept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from gradcli.syntax.diagnostics import nearest
-from gradcli.syntax.lex import Problems, Token
+from gradcli.syntax.situation import Found, Situation
 
 RESERVED = frozenset(
-    "net case param layer for in while return if else and or not expect true false None inf nan".split()
+    (
+        *("net", "case", "param", "layer", "for", "in", "while", "return", "if", "else", "and", "or", "not"),
+        *("expect", "true", "false", "None", "inf", "nan"),
+    )
 )
-SOFT = frozenset("edition import as input const dim error within".split())
+SOFT = frozenset(("edition", "import", "as", "input", "const", "dim", "error", "within"))
 STATEMENTS = frozenset(("param", "layer", "for", "return", "expect"))
 BEGINNERS: dict[str, str] = {
     **dict.fromkeys(
@@ -48,64 +49,6 @@ STARTS_EXPRESSION = frozenset(
 CLOSERS = {"(": ")", "[": "]"}
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """The token at `position` came where one of `expected` should; its statement begins at token `begin`."""
-
-    problems: Problems
-    tokens: list[Token]
-    position: int
-    begin: int
-    expected: frozenset[str]
-    level: str  # items, statements, expression
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.position]
-
-    @property
-    def before(self) -> Token:
-        """The token before, of the same statement; of kind `` where this is the first."""
-        return self.tokens[self.position - 1] if self.position > self.begin else Token("", 0, 0)
-
-    @property
-    def after(self) -> Token:
-        return self.tokens[min(self.position + 1, len(self.tokens) - 1)]
-
-    @property
-    def first(self) -> Token:
-        return self.tokens[self.begin]
-
-    @property
-    def begins(self) -> bool:
-        return self.position == self.begin
-
-    def text(self, token: Token) -> str:
-        return self.problems.source.text[token.start : token.end]
-
-    def bracket(self) -> Token | None:
-        """The innermost ( or [ that is open here."""
-        depth = 0
-        for token in reversed(self.tokens[self.begin : self.position]):
-            if token.kind in (")", "]"):
-                depth += 1
-            elif token.kind in ("(", "["):
-                if not depth:
-                    return token
-                depth -= 1
-        return None
-
-
-class Found(NamedTuple):
-    """An error: its code and message, the repair, and the token it is at, if it is another one."""
-
-    code: str
-    message: str
-    help: str | None = None
-    at: Token | None = None
-    other: tuple[Token, str] | None = None
-
-
 def explain(here: Situation) -> None:
     """Report the token that cannot stand."""
     found = next(found for rule in RULES if (found := rule(here)))
@@ -130,10 +73,10 @@ def _foreign_word(here: Situation) -> Found | None:
 
 def _operator_first(here: Situation) -> Found | None:
     kind = here.token.kind
-    if here.begins and here.position and kind in ("SIGN", "TIMES", "**", "COMPARE", "and", "or", "~=", "."):
-        if here.tokens[here.position - 1].kind == "_END":
-            help = "a value goes on in the next line only inside ( ) or [ ]"
-            return Found("SYN001", f"a line does not start with `{here.text(here.token)}`", help)
+    follows = here.begins and here.position and here.tokens[here.position - 1].kind == "_END"
+    if follows and kind in ("SIGN", "TIMES", "**", "COMPARE", "and", "or", "~=", "."):
+        help = "a value goes on in the next line only inside ( ) or [ ]"
+        return Found("SYN001", f"a line does not start with `{here.text(here.token)}`", help)
     return None
 
 
@@ -192,8 +135,8 @@ def _doubled_equals(here: Situation) -> Found | None:
         return Found("SYN012", "there is one `=` too many", "write `==` to compare, `=` to bind")
     if kind == "COMPARE" and text == "==" and "=" in here.expected and here.before.kind not in ("", *RESERVED):
         return Found("SYN012", "`==` compares; to bind a name write one `=`", "write `=`")
-    if kind == "=" and "COMPARE" in here.expected or kind == "=" and here.first.kind == "expect":
-        if here.bracket() is None and here.first.kind != "expect" and "if" not in _kinds(here):
+    if kind == "=" and ("COMPARE" in here.expected or here.first.kind == "expect"):
+        if here.bracket() is None and here.first.kind != "expect" and "if" not in here.kinds:
             return Found("SYN012", "one statement binds once", "write two statements; to compare, write `==`")
         return Found("SYN012", "`=` binds; to compare write `==`", "write `==`, or `~=` for equal within a tolerance")
     if kind == "~=" and here.first.kind != "expect":
@@ -201,16 +144,11 @@ def _doubled_equals(here: Situation) -> Found | None:
     return None
 
 
-def _kinds(here: Situation) -> set[str]:
-    return {token.kind for token in here.tokens[here.begin : here.position]}
-
-
 def _reserved_name(here: Situation) -> Found | None:
     help = "choose another name"
     kind, word = here.token.kind, here.before
-    if word.kind in RESERVED and kind in ("=", "+=", ":", ",", "COMPARE") and "NAME" in here.expected:
-        if not (kind == "COMPARE" or word.kind == "return"):
-            return Found("SYN006", f"`{word.kind}` is a reserved word", help, at=word)
+    if word.kind in RESERVED - {"return"} and kind in ("=", "+=", ":", ",") and "NAME" in here.expected:
+        return Found("SYN006", f"`{word.kind}` is a reserved word", help, at=word)
     if kind in RESERVED and here.begins and here.after.kind in ("=", ",", ":"):
         return Found("SYN006", f"`{kind}` is a reserved word", help)
     if kind in RESERVED and "NAME" in here.expected and not here.begins:
@@ -280,9 +218,9 @@ def _missing_equals(here: Situation) -> Found | None:
     if (
         here.first.kind in ("param", "layer", "const", "dim")
         or here.token.kind in STARTS_EXPRESSION
-        or ":" in _kinds(here)
+        or ":" in here.kinds
     ):
-        if here.begins or here.before is here.first and here.token.kind not in STARTS_EXPRESSION:
+        if here.begins or (here.before is here.first and here.token.kind not in STARTS_EXPRESSION):
             return None
         help = (
             "a param starts from a value, as `= zeros()` or `= normal(seed=1)`"
@@ -298,7 +236,7 @@ def _not_a_target(here: Situation) -> Found | None:
     if here.level != "statements":
         return None
     kind = here.token.kind
-    if kind == "+=" or kind == "=" and "+=" in here.expected:
+    if kind == "+=" or (kind == "=" and "+=" in here.expected):
         name = here.text(here.before)
         return Found("SYN021", "`+=` adds to a part of an array", f"write `{name} = {name} + …`, or `{name}[…] += …`")
     value = "write `name = …` or `return …`"
@@ -310,7 +248,7 @@ def _not_a_target(here: Situation) -> Found | None:
         return None
     name = here.text(here.before)
     if kind == "(":
-        closing = _closing(here)
+        closing = here.closing()
         if closing and closing.kind == "=":
             return Found("SYN021", "a call cannot be bound", f"to define a net, write `net {name}(…) = …`")
         return Found("SYN021", "a value alone does nothing", f"write `y = {name}(…)` or `return {name}(…)`")
@@ -318,19 +256,6 @@ def _not_a_target(here: Situation) -> Found | None:
         return Found("SYN021", "only names and parts of arrays are bound", f"`{name}.…` can be read, not bound")
     if kind in ("_END", "}", "SIGN", "TIMES", "**", "COMPARE", "if", "and", "or"):
         return Found("SYN021", "a value alone does nothing", value, at=here.first)
-    return None
-
-
-def _closing(here: Situation) -> Token | None:
-    """The token after the bracket that closes the one at the current token."""
-    depth = 0
-    for number in range(here.position, len(here.tokens) - 1):
-        kind = here.tokens[number].kind
-        depth += (kind in ("(", "[")) - (kind in (")", "]"))
-        if kind == "_END" and not depth:
-            return None
-        if not depth:
-            return here.tokens[number + 1]
     return None
 
 
@@ -363,9 +288,9 @@ def _header(here: Situation) -> Found | None:
 
 
 def _select(here: Situation) -> Found | None:
-    if "else" in here.expected and here.token.kind != "else" and "if" in _kinds(here):
-        if here.token.kind in ("_END", "}", ")", "]", ",", "$END"):
-            return Found("SYN027", "`if` without `else`", "write `a if condition else b`")
+    ends = here.token.kind in ("_END", "}", ")", "]", ",", "$END")
+    if ends and "else" in here.expected and "if" in here.kinds:
+        return Found("SYN027", "`if` without `else`", "write `a if condition else b`")
     return None
 
 
@@ -377,7 +302,7 @@ def _missing_comma(here: Situation) -> Found | None:
     other = (bracket, "opened here")
     return Found(
         "SYN026",
-        f"`,` or `{closer}` is missing before {_shown(here, here.token)}",
+        f"`,` or `{closer}` is missing before {here.shown(here.token)}",
         "write `,` between members",
         other=other,
     )
@@ -389,13 +314,13 @@ def _missing_end(here: Situation) -> Found | None:
     starts = kind in STARTS_EXPRESSION or kind in STATEMENTS or kind in SOFT or kind == "net"
     if here.expected & {"_END"} and here.bracket() is None and starts:
         if here.before.kind == "" and here.position and here.tokens[here.position - 1].kind == "}":
-            return Found("SYN023", f"{_shown(here, here.token)} stands on the line of a `}}`", "start a new line")
+            return Found("SYN023", f"{here.shown(here.token)} stands on the line of a `}}`", "start a new line")
         help = (
             "start a new line, or separate with `;`"
             if here.after.kind in ("=", "[", ":", ",") or kind not in STARTS_EXPRESSION
             else "an operator may be missing, as in `a * b`"
         )
-        return Found("SYN023", f"the statement should end before {_shown(here, here.token)}", help)
+        return Found("SYN023", f"the statement should end before {here.shown(here.token)}", help)
     return None
 
 
@@ -414,18 +339,13 @@ def _anything(here: Situation) -> Found:
         wanted = ["an operator", *ends]
     elif len(wanted) > 6:
         wanted = ["a statement"] if here.level == "statements" else ["an item"]
-    if here.token.kind == "$END" or here.token.kind == "_END" and not here.text(here.token).startswith(";"):
+    if here.token.kind == "$END" or (here.token.kind == "_END" and not here.text(here.token).startswith(";")):
         return Found("SYN001", f"expected {_either(wanted)}, but the line ends here")
-    return Found("SYN001", f"expected {_either(wanted)}, found {_shown(here, here.token)}")
+    return Found("SYN001", f"expected {_either(wanted)}, found {here.shown(here.token)}")
 
 
 def _either(words: list[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
-
-
-def _shown(here: Situation, token: Token) -> str:
-    text = here.text(token)
-    return f"`{text}`" if len(text) <= 24 else f"`{text[:20]}…`"
 
 
 RULES: tuple[Callable[[Situation], Found | None], ...] = (

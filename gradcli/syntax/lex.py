@@ -7,7 +7,6 @@ code points, so a caret stands right under any script.
 from __future__ import annotations
 
 import re
-import sys
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cache
@@ -105,7 +104,7 @@ def scan(source: Source, problems: Problems) -> tuple[list[Token], list[Span]]:
             if problems.full:
                 problems.raise_any()
             continue
-        tokens.append(Token(sys.intern(kind), start, end))
+        tokens.append(Token(kind, start, end))
     tokens.append(Token("_END", len(text), len(text)))
     return tokens, comments
 

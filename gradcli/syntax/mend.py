@@ -90,6 +90,7 @@ def mend(kind: str, start: int, end: int, tokens: list[Token], problems: Problem
     """
     text = problems.source.text[start:end]
     after_name = bool(tokens) and tokens[-1].end == start and tokens[-1].kind in ("NAME", ")", "]")
+    meant: str | None
     match kind:
         case "NAME":
             _name(text, start, tokens, problems)

@@ -8,7 +8,9 @@ enclosing list of statements and on behind the end of the broken one, so that on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 
@@ -16,8 +18,9 @@ from gradcli.syntax import ast
 from gradcli.syntax.brackets import arrange
 from gradcli.syntax.build import Builder
 from gradcli.syntax.diagnostics import Source, Span
-from gradcli.syntax.explain import Situation, explain
+from gradcli.syntax.explain import explain
 from gradcli.syntax.lex import Problems, Token, scan
+from gradcli.syntax.situation import Situation
 from gradcli.syntax.tables import tables
 
 # What stands in for a header that is broken, so that the statements of its block are read all the same.
@@ -25,10 +28,11 @@ HEADER = ("net", "NAME", "(", ")")
 
 
 def parse(source: Source) -> ast.Module:
-    """The tree of a whole file; an empty file has no items. Raises ModelError with up to 20 errors, SYN001 to SYN027."""
+    """The tree of a whole file; an empty file has no items. Raises ModelError with up to 20 errors of family SYN."""
     problems = Problems(source)
-    tokens, comments = scan(source, problems)
-    items = _Walk("module", arrange(tokens, problems), problems).run()
+    with _uncollected():
+        tokens, comments = scan(source, problems)
+        items = _Walk("module", arrange(tokens, problems), problems).run()
     problems.raise_any()
     return ast.Module(source, cast("tuple[ast.Item, ...]", items), tuple(comments))
 
@@ -44,12 +48,44 @@ def parse_expression(source: Source) -> ast.Expr:
     return cast(ast.Expr, expression)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the cycle collector: a parse makes no cycles, and its search of a growing tree is a third of the time."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
 @cache
 def _lists() -> tuple[dict[int, str], frozenset[int]]:
     """States in which a list of items or statements may go on, and states right after the `{` of a block."""
-    goes_on = {row[symbol]: symbol for row in tables().gotos for symbol in ("items", "statements") if symbol in row}
+    goes_on: dict[int, str] = {
+        row[symbol]: symbol for row in tables().gotos for symbol in ("items", "statements") if symbol in row
+    }
     opened = frozenset(row["{"] for row in tables().actions if row.get("{", -1) >= 0)
     return goes_on, opened
+
+
+@cache
+def _leaps() -> dict[tuple[int, str, str], int]:
+    """What `_leap` found: the states do not change, so it holds for every text."""
+    return {}
+
+
+def _leap(below: int, state: int, symbol: str, kind: str) -> int:
+    """From `state`, reached from `below` by `symbol`, past all rules of one member that a token of `kind` asks for.
+
+    An `x` is an atom, a postfix, a power, … and an either: twelve steps that build nothing, taken at once.
+    """
+    table, end = tables(), state
+    while (action := table.actions[end].get(kind, 0)) < 0 and not table.rules[~action][2]:
+        end = table.gotos[below][table.rules[~action][0]]
+    _leaps()[below, symbol, kind] = end
+    return end
 
 
 class _Walk:
@@ -64,53 +100,58 @@ class _Walk:
         self.starts: list[int] = []
         self.ends: list[int] = []
         builder = Builder(problems)
-        self.methods: list[Callable[..., Any] | None] = [
-            getattr(builder, method) if method else None for _, _, method, _ in tables().rules
+        self.rules = [
+            (symbol, size, getattr(builder, method) if method else None, tuple(member - size for member in kept))
+            for symbol, size, method, kept in tables().rules
         ]
 
     def run(self) -> Any:
         """The value of the whole text; None or a part of it where there are errors."""
-        position = 0
+        position = self._feed(self.tokens, 0)
         while position < len(self.tokens):
-            if self._feed(self.tokens[position]):
-                position += 1
-            else:
-                position = self._recover(position)
+            position = self._feed(self.tokens, self._recover(position))
         return self.values[-1] if self.values else None
 
-    def _feed(self, token: Token) -> bool:
-        """Reduce as far as `token` says, then shift it; False where it cannot stand."""
-        table = tables()
-        actions, gotos, rules, methods = table.actions, table.gotos, table.rules, self.methods
+    def _feed(self, tokens: list[Token], position: int) -> int:
+        """Take `tokens` from `position` on; the position of the first that cannot stand where it does, or their number.
+
+        For each, reduce as far as it says, then shift it.
+        """
+        actions, gotos, final, leaps = tables().actions, tables().gotos, tables().ends[self.start], _leaps()
         states, values, starts, ends = self.states, self.values, self.starts, self.ends
-        source, kind, final = self.problems.source, token.kind, table.ends[self.start]
-        while True:
-            action = actions[states[-1]].get(kind)
+        source, rules = self.problems.source, self.rules
+        for number in range(position, len(tokens)):
+            token = tokens[number]
+            kind = token.kind
+            while (action := actions[states[-1]].get(kind)) is not None and action < 0:
+                symbol, size, method, kept = rules[~action]
+                if method is None:  # its only member stands for itself
+                    del states[-1]
+                elif size:
+                    start, end = starts[-size], ends[-1]
+                    value = method(Span(source, start, end), *[values[member] for member in kept])
+                    del states[-size:], values[-size:], starts[-size:], ends[-size:]
+                    values.append(value)
+                    starts.append(start)
+                    ends.append(end)
+                else:
+                    at = ends[-1] if ends else 0
+                    values.append(method(Span(source, at, at)))
+                    starts.append(at)
+                    ends.append(at)
+                below = states[-1]
+                states.append(leaps.get((below, symbol, kind)) or _leap(below, gotos[below][symbol], symbol, kind))
             if action is None:
-                return kind == "$END" and states[-1] == final
-            if action >= 0:
-                states.append(action)
-                values.append(token)
-                starts.append(token.start)
-                ends.append(token.end)
-                return True
-            symbol, size, _, kept = rules[-1 - action]
-            method = methods[-1 - action]
-            if method is None:  # its only member stands for itself
-                del states[-1]
-            elif size:
-                span = Span(source, starts[-size], ends[-1])
-                value = method(span, *[values[member - size] for member in kept])
-                del states[-size:]
-                values[-size:] = (value,)
-                starts[-size:] = (span.start,)
-                ends[-size:] = (span.end,)
-            else:
-                at = ends[-1] if ends else 0
-                values.append(method(Span(source, at, at)))
-                starts.append(at)
-                ends.append(at)
-            states.append(gotos[states[-1]][symbol])
+                return number + (kind == "$END" and states[-1] == final)
+            states.append(action)
+            values.append(token)
+            starts.append(token.start)
+            ends.append(token.end)
+        return len(tokens)
+
+    def _takes(self, kind: str, at: int) -> bool:
+        """Put in a token that is not in the text; False where it cannot stand."""
+        return self._feed([Token(kind, at, at)], 0) == 1
 
     def _accepts(self, kind: str) -> bool:
         """Whether a token of this kind could be shifted: the reductions before it are walked, not made.
@@ -142,11 +183,8 @@ class _Walk:
             begin -= 1
         expected = frozenset(kind for kind in tables().actions[self.states[-1]] if self._accepts(kind))
         level = self._level()
-        if (
-            not self.problems.within(self.tokens[begin].start, token.end)
-            and token.kind != "$END"
-            or not self.problems.found
-        ):
+        follows = token.kind == "$END" or self.problems.within(self.tokens[begin].start, token.end)
+        if not follows or not self.problems.found:
             explain(Situation(self.problems, self.tokens, position, begin, expected, level))
         if self.problems.full or self.start == "expression":
             return len(self.tokens)
@@ -183,7 +221,7 @@ class _Walk:
         _, opened = _lists()
         at = self.tokens[position].start
         blocks = sum(state in opened for state in self.states)
-        return rest.count("}") - rest.count("{") > blocks and self._feed(Token("{", at, at))
+        return rest.count("}") - rest.count("{") > blocks and self._takes("{", at)
 
     def _indented(self, position: int, start: int) -> int:
         """From the end of a line to the end of the last line below it that is indented more than offset `start`."""
@@ -207,6 +245,6 @@ class _Walk:
                     return position
                 case "$END":
                     return position if self._level() == "items" else len(self.tokens)
-                case "{" if all(self._feed(Token(kind, start, start)) for kind in HEADER):
+                case "{" if all(self._takes(kind, start) for kind in HEADER):
                     return position
             position += 1

@@ -1,10 +1,13 @@
-"""A syntax tree as text, for `gradcli show --stage ast`: one line for each item and statement, expressions in prefix form.
+"""A syntax tree as text, for `gradcli show --stage ast`: one line for each item and statement.
+
+Expressions are in prefix form.
 
 Size is linear in that of the tree, however deep it is; nothing recurses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from gradcli.syntax import ast
@@ -115,8 +118,7 @@ def _parts(node: ast.Node) -> list[ast.Node | str]:
         case ast.Attribute():
             return ["(. ", node.value, " ", node.name, ")"]
         case ast.Slice():
-            bounds = [each or "_" for each in (node.start, node.stop, node.step)]
-            return ["(: ", *_spaced(bounds), ")"]
+            return ["(: ", *_spaced([each or "_" for each in (node.start, node.stop, node.step)]), ")"]
         case ast.Index():
             return ["(index ", *_spaced((node.value, *node.items)), ")"]
         case ast.Keyword():
@@ -135,7 +137,7 @@ def _parts(node: ast.Node) -> list[ast.Node | str]:
             raise TypeError(f"{type(node).__name__} is no part of an expression")
 
 
-def _spaced(nodes: tuple[ast.Node, ...] | list[ast.Node | str]) -> list[ast.Node | str]:
+def _spaced(nodes: Sequence[ast.Node | str]) -> list[ast.Node | str]:
     spaced: list[ast.Node | str] = []
     for node in nodes:
         spaced += (node,) if not spaced else (" ", node)

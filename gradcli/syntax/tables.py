@@ -9,10 +9,11 @@ start. At run time a parser is only a walk over the tables (`parse.py`). Where `
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from os.path import dirname, join
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -120,7 +121,7 @@ def build(grammar: str) -> Tables:
     )
 
 
-def _terminals(terminals: list[TerminalDef]) -> tuple[str, frozenset[str], dict[str, str]]:
+def _terminals(terminals: Iterable[TerminalDef]) -> tuple[str, frozenset[str], dict[str, str]]:
     """The scanner, the words, and the kind of each terminal with a fixed spelling, by Lark's name for it.
 
     Lark has ordered the terminals: by priority, then longer ones first; words come out of the names.
@@ -149,19 +150,23 @@ def _analyze(lark: Lark) -> ParseTable:
     from lark.parsers.lalr_analysis import LALR_Analyzer
 
     conflicts: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: conflicts.append(record.getMessage())  # type: ignore[method-assign]
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            conflicts.append(record.getMessage())
+
+    handler = Collector()
     level, logger.level = logger.level, logging.DEBUG
     logger.addHandler(handler)
     try:
-        analyzer = LALR_Analyzer(ParserConf(lark.rules, {}, list(STARTS)), debug=True)
+        analyzer: Any = LALR_Analyzer(ParserConf(lark.rules, {}, list(STARTS)), debug=True)
         analyzer.compute_lalr()
     finally:
         logger.removeHandler(handler)
         logger.level = level
     if conflicts:
         raise ValueError("the grammar is ambiguous:\n" + "\n".join(conflicts))
-    return analyzer.parse_table
+    return cast("ParseTable", analyzer.parse_table)
 
 
 def _reachable(states: dict[Any, dict[str, tuple[object, Any]]], starts: list[Any]) -> dict[Any, int]:

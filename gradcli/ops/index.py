@@ -1,0 +1,195 @@
+"""Indices that are data: reading, writing, adding.
+
+`axes` are the dims that the index arrays (i64, all of one shape) stand for; the other dims are taken whole. The shape
+of what is read is NumPy's: the dims of the index arrays stand where the first of adjacent `axes` stood, or in front
+where the axes are not adjacent. An index is checked when it is met: never a wrapped or clipped read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import Size, product
+from gradcli.ir.graph import Value, apply
+from gradcli.ir.primitive import DataError, Sample, ShapeError
+from gradcli.ops.define import choose, general, same, splat
+
+Axes = tuple[int, ...]
+
+
+def _place(axes: Axes) -> int:
+    """Where the dims of the index stand in what is read."""
+    adjacent = all(b - a == 1 for a, b in zip(axes, axes[1:], strict=False))
+    return axes[0] if adjacent else 0
+
+
+def _part_shape(shape: tuple[Size, ...], index: tuple[Size, ...], axes: Axes) -> tuple[Size, ...]:
+    rest = [size for axis, size in enumerate(shape) if axis not in axes]
+    place = _place(axes)
+    return (*rest[:place], *index, *rest[place:])
+
+
+def _checked(xp: Any, shape: tuple[int, ...], idx: tuple[Any, ...], axes: Axes) -> tuple[Any, ...]:
+    """The whole index. Raises DataError SHP108."""
+    for axis, index in zip(axes, idx, strict=True):
+        size = shape[axis]
+        if index.size and (bool((index < 0).any()) or bool((index >= size).any())):
+            wrong = int(index.min()) if bool((index < 0).any()) else int(index.max())
+            help = "an index that is data counts from 0" if wrong < 0 else None
+            raise DataError("SHP108", f"index {wrong} is out of range for a dim of size {size}", help)
+    where: list[Any] = [slice(None)] * len(shape)
+    for axis, index in zip(axes, idx, strict=True):
+        where[axis] = index
+    return tuple(where)
+
+
+def _rows(xp: Any, v: Any, shape: tuple[int, ...], idx: tuple[Any, ...], axes: Axes) -> tuple[Any, Any, Any]:
+    """What is written, one row for each element of the index, in the order of the places written to.
+
+    Gives (order of elements, rows in that order, where each run of one place begins). The order is stable: of equal
+    places the last element stands last.
+    """
+    place, rank = _place(axes), idx[0].ndim
+    front = xp.moveaxis(v, tuple(range(place, place + rank)), tuple(range(rank)))
+    linear = idx[0].reshape(-1)
+    for axis, index in zip(axes[1:], idx[1:], strict=True):
+        linear = linear * shape[axis] + index.reshape(-1)
+    order = xp.argsort(linear, kind="stable")
+    rows = front.reshape((-1, *front.shape[rank:]))[order]
+    ranked = linear[order]
+    begins = xp.concatenate([xp.ones(1, dtype=bool), ranked[1:] != ranked[:-1]])
+    return order, rows, begins
+
+
+def _put(xp: Any, rows: Any, chosen: Any, idx: tuple[Any, ...], axes: Axes, rank: int) -> tuple[tuple[Any, ...], Any]:
+    """An index without repetitions, and the rows as NumPy wants them for it."""
+    where: list[Any] = [slice(None)] * rank
+    for axis, index in zip(axes, idx, strict=True):
+        where[axis] = index.reshape(-1)[chosen]
+    return tuple(where), xp.moveaxis(rows, 0, _place(axes))
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _gathered(x: Aval, *idx: Aval, axes: Axes) -> tuple[Aval, ...]:
+    return (Aval(_part_shape(x.shape, idx[0].shape, axes), x.dtype),)
+
+
+def _gather_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value | None, ...]:
+    x, *idx = inputs
+    return (apply("scatter_zeros", cts[0], *idx, shape=x.shape, axes=axes), *[None] * len(idx))
+
+
+def _gather(xp: Any, x: Any, *idx: Any, axes: Axes) -> Any:
+    return xp.asarray(x[_checked(xp, x.shape, idx, axes)])
+
+
+ROWS = [[2, 0, 2]], {"axes": (0,)}
+POINTS = {"axes": (0, 2)}
+gather = general(
+    "gather", _gathered, _gather, _gather_vjp, kind="linear", flops=0, doc="The parts at integer indices.",
+    formula="added into zeros at the indices", conventions="an index that is out of range is an error",
+    samples=[Sample(((3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), [[2, 0], [1, 1]]), {"axes": (1,)}),
+             Sample(((2, 3, 4), [1, 0], [3, 3]), POINTS), Sample(((2, 3, 4), [1, 0], [2, 2]), {"axes": (1, 2)}),
+             Sample(((3, 2), 1), {"axes": (0,)})],
+)  # fmt: skip
+
+# ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _checked_part(x: Aval, v: Aval, idx: tuple[Aval, ...], axes: Axes) -> None:
+    want = _part_shape(x.shape, idx[0].shape, axes)
+    if v.shape != want:
+        raise ShapeError("SHP105", f"what is written is {v}, not {Aval(want, v.dtype)}", (1,))
+
+
+def _scattered(x: Aval, v: Aval, *idx: Aval, axes: Axes) -> tuple[Aval, ...]:
+    _checked_part(x, v, idx, axes)
+    return (x,)
+
+
+def _from_zeros(v: Aval, *idx: Aval, shape: tuple[Size, ...], axes: Axes) -> tuple[Aval, ...]:
+    out = Aval(shape, v.dtype)
+    _checked_part(out, v, idx, axes)
+    return (out,)
+
+
+def _scatter_add(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None) -> Any:
+    """Repeated indices accumulate, in the order of the index, on every backend."""
+    out = xp.array(x) if out is None else out
+    _checked(xp, out.shape, idx, axes)
+    if idx[0].size and v.size:
+        order, rows, begins = _rows(xp, v, out.shape, idx, axes)
+        starts = xp.nonzero(begins)[0]
+        sums = rows if len(starts) == len(rows) else xp.add.reduceat(rows, starts, axis=0)
+        where, values = _put(xp, sums, order[starts], idx, axes, out.ndim)
+        out[where] += values
+    return out
+
+
+def _scatter_set(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None) -> Any:
+    """Of repeated indices the last one wins, on every backend."""
+    out = xp.array(x) if out is None else out
+    _checked(xp, out.shape, idx, axes)
+    if idx[0].size and v.size:
+        order, rows, begins = _rows(xp, v, out.shape, idx, axes)
+        last = xp.nonzero(xp.concatenate([begins[1:], xp.ones(1, dtype=bool)]))[0]
+        where, values = _put(xp, rows[last], order[last], idx, axes, out.ndim)
+        out[where] = values
+    return out
+
+
+def _scatter_zeros(xp: Any, v: Any, *idx: Any, shape: tuple[int, ...], axes: Axes) -> Any:
+    zeros = xp.zeros(shape, dtype=v.dtype)
+    return _scatter_add(xp, zeros, v, *idx, axes=axes, out=zeros)
+
+
+def _scatter_zeros_vjp(cts: Any, inputs: Any, outs: Any, *, shape: Any, axes: Axes) -> tuple[Value | None, ...]:
+    _, *idx = inputs
+    return (apply("gather", cts[0], *idx, axes=axes), *[None] * len(idx))
+
+
+def _scatter_add_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value | None, ...]:
+    _, _, *idx = inputs
+    return (cts[0], apply("gather", cts[0], *idx, axes=axes), *[None] * len(idx))
+
+
+def _scatter_set_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value | None, ...]:
+    """Of equal places only the last element was kept: it finds its own number there, the others do not."""
+    x, v, *idx = inputs
+    (ct,) = cts
+    count = product(v.shape)
+    numbers = ct.builder.emit(_iota(), (), {"size": count, "dtype": "i64"})[0]
+    numbers = apply("reshape", numbers, shape=v.shape)
+    board = apply("scatter_set", splat(x, 0, dtype="i64"), numbers, *idx, axes=axes)
+    kept = same(apply("gather", board, *idx, axes=axes), numbers)
+    by_v = choose(kept, apply("gather", ct, *idx, axes=axes), splat(ct, 0.0, v.shape))
+    return (apply("scatter_set", ct, splat(v, 0.0), *idx, axes=axes), by_v, *[None] * len(idx))
+
+
+def _iota() -> Any:
+    from gradcli.ir.primitive import primitive
+
+    return primitive("iota")
+
+
+def _sort_flops(node: Any) -> int:
+    return int(node.inputs[-1].aval.size) * 8
+
+
+SETS = [Sample(((3, 2), (3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), (2, 2, 2), [[2, 0], [1, 1]]), {"axes": (1,)}),
+        Sample(((2, 3, 4), (2, 3), [1, 1], [3, 3]), POINTS), Sample(((3, 2), (2,), 1), {"axes": (0,)})]  # fmt: skip
+scatter_zeros = general(
+    "scatter_zeros", _from_zeros, _scatter_zeros, _scatter_zeros_vjp, kind="linear", flops=_sort_flops,
+    accumulate="scatter_add", doc="Zeros, added to at integer indices.", formula="the parts at the indices",
+    samples=[Sample(((3, 2), [2, 0, 2]), {"shape": (3, 2), "axes": (0,)}),
+             Sample(((2, 3), [1, 1], [3, 3]), {"shape": (2, 3, 4), **POINTS})],
+)  # fmt: skip
+scatter_add = general("scatter_add", _scattered, _scatter_add, _scatter_add_vjp, kind="linear", overwrites=0,
+                      flops=_sort_flops, doc="A copy, added to at integer indices; repeated ones accumulate.",
+                      formula="1, and the parts at the indices", samples=SETS)  # fmt: skip
+scatter_set = general("scatter_set", _scattered, _scatter_set, _scatter_set_vjp, kind="linear", overwrites=0,
+                      flops=_sort_flops, doc="A copy, replaced at integer indices; of repeated ones the last wins.",
+                      formula="to the last written, and to what was not", samples=SETS)  # fmt: skip

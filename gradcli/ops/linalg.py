@@ -1,0 +1,43 @@
+"""The matrix product, with leading dims broadcast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import equal
+from gradcli.ir.graph import Node, Value, apply
+from gradcli.ir.primitive import Sample, ShapeError
+from gradcli.ops.define import broadcast_shapes, general
+
+
+def _product(x: Aval, y: Aval) -> tuple[Aval, ...]:
+    """`[…, m, k] @ [..., k, n]`; both of rank 2 or more."""
+    if x.rank < 2 or y.rank < 2:
+        raise ShapeError("SHP107", f"a matrix product of {x} and {y}", (0, 1))
+    if x.dtype != y.dtype:
+        raise ShapeError("SHP103", f"a matrix product of {x} and {y}", (0, 1))
+    if not equal(x.shape[-1], y.shape[-2], "matmul"):
+        raise ShapeError("SHP201", f"matmul inner sizes differ: {x.shape[-1]} against {y.shape[-2]}", (0, 1))
+    lead = broadcast_shapes(x.shape[:-2], y.shape[:-2]) if x.rank > 2 or y.rank > 2 else ()
+    return (Aval((*lead, x.shape[-2], y.shape[-1]), x.dtype),)
+
+
+def _turned(x: Value) -> Value:
+    return apply("transpose", x, axes=(*range(x.rank - 2), x.rank - 1, x.rank - 2))
+
+
+def _product_vjp(cts: Any, inputs: Any, outs: Any) -> tuple[Value, Value]:
+    (ct,), (x, y) = cts, inputs
+    return apply("matmul", ct, _turned(y)), apply("matmul", _turned(x), ct)
+
+
+def _product_flops(node: Node) -> int:
+    return 2 * int(node.outs[0].aval.size) * int(node.inputs[0].aval.shape[-1])
+
+
+matmul = general(
+    "matmul", _product, lambda xp, x, y: xp.matmul(x, y), _product_vjp, kind="bilinear", flops=_product_flops,
+    doc="The matrix product.", formula="ct @ yᵀ, xᵀ @ ct",
+    samples=[Sample(((2, 3), (3, 4))), Sample(((5, 1, 2, 3), (4, 3, 2))), Sample(((2, 0), (0, 3))), Sample(((2, 3, 1), (1, 2)))],
+)  # fmt: skip

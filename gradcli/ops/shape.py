@@ -1,0 +1,162 @@
+"""Operators that move data: views, slices and their adjoints, joining.
+
+A slice is `items`, one `(start, count, step)` for each dim. Views are linear and cost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import Size, equal, product
+from gradcli.ir.graph import Value, apply
+from gradcli.ir.primitive import Sample, ShapeError
+from gradcli.ops.define import general, linear, splat
+
+Items = tuple[tuple[Size, Size, int], ...]
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _reshaped(x: Aval, *, shape: tuple[Size, ...]) -> tuple[Aval, ...]:
+    if not equal(x.size, product(shape), "reshape"):
+        raise ShapeError("SHP112", f"{x} has {x.size} elements, {list(shape)} has {product(shape)}", (0,))
+    return (Aval(shape, x.dtype),)
+
+
+reshape = linear(
+    "reshape", _reshaped, lambda xp, x, *, shape: x.reshape(shape),
+    lambda ct, x, *, shape: apply("reshape", ct, shape=x.shape), view=True, doc="The same elements under another shape.",
+    formula="reshaped back", samples=[Sample(((2, 3),), {"shape": (3, 2)}), Sample(((0, 3),), {"shape": (3, 0)})],
+)  # fmt: skip
+
+
+def _unstretch(ct: Value, x: Value, *, shape: tuple[Size, ...]) -> Value:
+    """Summed where it grew: what the driver does for all operators that broadcast."""
+    return ct
+
+
+broadcast_to = linear(
+    "broadcast_to", lambda x, *, shape: (Aval(shape, x.dtype),), lambda xp, x, *, shape: xp.broadcast_to(x, shape), _unstretch,
+    view=True, doc="Repeated along new dims and dims of size 1.", formula="summed where it grew",
+    samples=[Sample(((3,),), {"shape": (2, 3)}), Sample(((2, 1),), {"shape": (2, 3)}), Sample(((),), {"shape": (2, 0)})],
+)  # fmt: skip
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axes.index(k) for k in range(len(axes)))
+
+
+transpose = linear(
+    "transpose", lambda x, *, axes: (Aval(tuple(x.shape[k] for k in axes), x.dtype),),
+    lambda xp, x, *, axes: xp.transpose(x, axes), lambda ct, x, *, axes: apply("transpose", ct, axes=_inverse(axes)),
+    view=True, doc="The dims in another order.", formula="transposed back",
+    samples=[Sample(((2, 3, 4),), {"axes": (2, 0, 1)}), Sample(((2, 0),), {"axes": (1, 0)})],
+)  # fmt: skip
+flip = linear(
+    "flip", lambda x, *, axes: (x,), lambda xp, x, *, axes: xp.flip(x, axes), lambda ct, x, *, axes: apply("flip", ct, axes=axes),
+    view=True, doc="The order turned round along axes.", formula="turned back",
+    samples=[Sample(((2, 3),), {"axes": (0, 1)}), Sample(((0, 3),), {"axes": (0,)})],
+)  # fmt: skip
+
+# ── slices ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _index(items: Items) -> tuple[slice, ...]:
+    made = []
+    for start, count, step in items:
+        stop = start + count * step
+        made.append(slice(start, stop if stop >= 0 else None, step) if count else slice(0, 0))
+    return tuple(made)
+
+
+def _all_of(x: Value) -> Items:
+    return tuple((0, size, 1) for size in x.shape)
+
+
+SPAN: dict[str, Any] = {"items": ((1, 2, 1), (3, 2, -2))}
+slice_ = linear(
+    "slice", lambda x, *, items: (Aval(tuple(count for _, count, _ in items), x.dtype),),
+    lambda xp, x, *, items: x[_index(items)], lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
+    view=True, doc="A part, by start, count and step for each dim.", formula="put back into zeros",
+    samples=[Sample(((3, 4),), SPAN), Sample(((3,),), {"items": ((1, 0, 1),)})],
+)  # fmt: skip
+
+
+def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Items) -> Any:
+    out = xp.zeros(shape, dtype=v.dtype)
+    out[_index(items)] = v
+    return out
+
+
+unslice = linear(
+    "unslice", lambda v, *, shape, items: (Aval(shape, v.dtype),), _unslice,
+    lambda ct, v, *, shape, items: apply("slice", ct, items=items), accumulate="add_slice",
+    doc="Zeros, but for a part.", formula="the part", samples=[Sample(((2, 2),), {"shape": (3, 4), **SPAN})],
+)  # fmt: skip
+
+
+def _same_as_first(x: Aval, v: Aval, *, items: Items) -> tuple[Aval, ...]:
+    return (x,)
+
+
+def _writable(xp: Any, x: Any, out: Any) -> Any:
+    """Where the result goes: `out`, which is `x` itself, or a copy of `x`."""
+    return xp.array(x) if out is None else out
+
+
+def _update_slice(xp: Any, x: Any, v: Any, *, items: Items, out: Any = None) -> Any:
+    out = _writable(xp, x, out)
+    out[_index(items)] = v
+    return out
+
+
+def _add_slice(xp: Any, x: Any, v: Any, *, items: Items, out: Any = None) -> Any:
+    out = _writable(xp, x, out)
+    out[_index(items)] += v
+    return out
+
+
+def _update_vjp(cts: Any, inputs: Any, outs: Any, *, items: Items) -> tuple[Value, Value]:
+    """The part is read before it is overwritten, so that a plan may do so in place."""
+    part = apply("slice", cts[0], items=items)
+    return apply("update_slice", cts[0], splat(inputs[1], 0.0), items=items), part
+
+
+def _add_vjp(cts: Any, inputs: Any, outs: Any, *, items: Items) -> tuple[Value, Value]:
+    return cts[0], apply("slice", cts[0], items=items)
+
+
+PARTS = [Sample(((3, 4), (2, 2)), SPAN)]
+update_slice = general("update_slice", _same_as_first, _update_slice, _update_vjp, overwrites=0, kind="linear",
+                       doc="A copy with a part replaced.", formula="to the part, and to the rest", samples=PARTS)  # fmt: skip
+add_slice = general("add_slice", _same_as_first, _add_slice, _add_vjp, overwrites=0, kind="linear", flops=0,
+                    doc="A copy with a part added to.", formula="1, and the part", samples=PARTS)  # fmt: skip
+
+# ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _joined(first: Aval, *rest: Aval, axis: int) -> tuple[Aval, ...]:
+    total = first.shape[axis]
+    for k, other in enumerate(rest, 1):
+        for place, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)):
+            if place != axis and not equal(a, b, "concat"):
+                raise ShapeError("SHP106", f"concat along axis {axis}: {first} and {other} differ in axis {place}", (0, k))
+        total = total + other.shape[axis]
+    return (Aval((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype),)
+
+
+def _concat_vjp(cts: Any, inputs: Any, outs: Any, *, axis: int) -> tuple[Value, ...]:
+    parts, start = [], 0
+    for x in inputs:
+        items = tuple((start, size, 1) if k == axis else (0, size, 1) for k, size in enumerate(x.shape))
+        parts.append(apply("slice", cts[0], items=items))
+        start = start + x.shape[axis]
+    return tuple(parts)
+
+
+concat = general(
+    "concat", _joined, lambda xp, *arrays, axis: xp.concatenate(arrays, axis=axis), _concat_vjp, kind="linear",
+    doc="Arrays joined along an axis.", formula="to each its part",
+    samples=[Sample(((2, 1), (2, 3)), {"axis": 1}), Sample(((2,), (0,), (1,)), {"axis": 0})],
+)  # fmt: skip
