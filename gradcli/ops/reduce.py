@@ -43,7 +43,7 @@ SAMPLES = [Sample(((2, 3),), {"axes": (1,)}), Sample(((2, 3, 2),), {"axes": (0, 
 EMPTY = [Sample(((0, 3),), {"axes": (0,)}), Sample(((2, 0),), {"axes": (0, 1)})]
 
 reduce_sum = linear(
-    "reduce_sum", _reduced, lambda xp, x, *, axes: xp.sum(x, axis=axes, dtype=x.dtype),
+    "reduce_sum", _reduced, lambda xp, x, *, axes: xp.sum(x, axis=axes, dtype=x.dtype) if axes else xp.array(x),
     lambda ct, x, *, axes: _kept(ct, x, axes), flops=_size_in, doc="The sum over axes.", formula="1 for each term",
     samples=SAMPLES + EMPTY,
 )  # fmt: skip
