@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gradcli.request import Result
 from gradcli.syntax.diagnostics import nearest
@@ -33,7 +34,6 @@ class Comparison:
 
 def compare_result(result: Result, path: str, *, rtol: float | None, atol: float | None) -> Comparison:
     """Compare by name: missing and extra names differ, too. Raises ModelError for a file that cannot be read."""
-    from gradcli.data.read import is_reference as is_reference
     from gradcli.data.read import open_archive, open_array
 
     entries = {e.name: e for e in (*(result.values or ()), *result.grads)}
@@ -59,7 +59,7 @@ def compare_result(result: Result, path: str, *, rtol: float | None, atol: float
     return Comparison(all(row.ok for row in rows), tuple(rows))
 
 
-def _row(name, array, reference, dtype, rtol, atol):  # type: ignore[no-untyped-def]
+def _row(name: str, array: Any, reference: Any, dtype: str, rtol: float | None, atol: float | None) -> Row:
     import numpy as np
 
     with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from gradcli.ad.reverse import reverse
 from gradcli.interp.program import Prepared
 from gradcli.ir.aval import Aval
-from gradcli.ir.graph import Builder, Graph, Value
+from gradcli.ir.graph import Builder, Graph, Node, Value, apply
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import Diagnostic, fail, nearest
 
@@ -112,7 +112,7 @@ def cut_at(graph: Graph, value: Value) -> Graph:
     builder = Builder()
     env = {old.id: builder.input(old.aval, name) for old, name in zip(graph.inputs, graph.names, strict=True)}
     fresh = builder.input(value.aval, "at")
-    nodes = []
+    nodes: list[Node] = []
     for node in graph.nodes:
         if node is value.node:
             if len(node.outs) > 1:
@@ -141,59 +141,66 @@ def derive(
     if not floats:
         raise fail("DIF002", "no output of the net is a float: there is nothing to differentiate")
     wrt = [t.position for t in targets]
-    rows: list[tuple[tuple[str, ...], Graph, tuple[int, ...], str]] = [((), graph, tuple(floats), "")]
+    rows = [_Row((), graph, tuple(floats), None)]
     for level in range(1, order + 1):
-        last = level == order
-        grown = []
-        for names, inner, which, _ in rows:
-            label = ",".join(names)
-            weigh = last and weighted is not None and (level == 1 or label in weighted)
-            if last and weighted is not None and not weigh:
-                grown.extend(((*names, t.name), inner, (), "sens is zero") for t in targets)
+        grown: list[_Row] = []
+        for row in rows:
+            weigh = level == order and weighted is not None and (level == 1 or ",".join(row.names) in weighted)
+            if level == order and weighted is not None and not weigh:
+                grown.extend(
+                    _Row((*row.names, t.name), row.graph, (), {"reason": "sens is zero", "at": []}) for t in targets
+                )
                 continue
-            made = reverse(inner, wrt, sens="inputs" if weigh else "ones", outputs=which)
-            count = len(inner.outputs)
+            made = reverse(row.graph, wrt, sens="inputs" if weigh else "ones", outputs=row.which)
+            count = len(row.graph.outputs)
             for k, t in enumerate(targets):
                 only = Graph(made.inputs, made.nodes, (made.outputs[count + k],), made.n_values, made.names)
-                reason = why_zero(inner, t.position, outputs=which)
-                grown.append(((*names, t.name), only, (0,), reason))  # type: ignore[arg-type]
+                reason = why_zero(row.graph, t.position, outputs=row.which)
+                grown.append(_Row((*row.names, t.name), only, (0,), reason))
         rows = grown
-    return _together(graph, targets, order, rows, outputs, weighted, floats)
+    sens_names = [outputs[k] for k in floats] if order == 1 else []
+    return _together(graph, targets, rows, sens_names)
 
 
-def _together(graph, targets, order, rows, outputs, weighted, floats):  # type: ignore[no-untyped-def]
-    """One graph of all rows: the primal outputs, then the gradients."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """One derivative on the way: by `names`, the outputs `which` of `graph`; none where it is zero without a graph."""
+
+    names: tuple[str, ...]
+    graph: Graph
+    which: tuple[int, ...]
+    zero: dict[str, object] | None
+
+
+def _together(graph: Graph, targets: Sequence[Target], rows: Sequence[_Row], sens_names: Sequence[str]) -> Derived:
+    """One graph of all rows: the primal outputs, then the gradients. Above order 1 weights are called by row."""
     builder = Builder()
     inputs = [builder.input(v.aval, name) for v, name in zip(graph.inputs, graph.names, strict=True)]
     primal = list(builder.inline(graph, inputs))
+    by_name = {t.name: t for t in targets}
     sens: dict[str, list[Value]] = {}
-    sens_names: list[tuple[str, Aval]] = []
+    weighted: list[tuple[str, Aval]] = []
     gradients: list[Value] = []
-    n = len(graph.inputs)
-    for names, only, which, _ in rows:
-        if not which:
-            like = graph.inputs[next(t.position for t in targets if t.name == names[-1])].aval
-            zero = builder.scalar(0.0, like.dtype)
-            from gradcli.ir.primitive import primitive
-
-            params = {"shape": like.shape}
-            gradients.append(builder.emit(primitive("broadcast_to"), (zero,), params)[0] if like.shape else zero)
+    for row in rows:
+        if not row.which:
+            gradients.append(_zeros(builder, graph.inputs[by_name[row.names[-1]].position].aval))
             continue
-        extra = only.inputs[n:]
-        label = ",".join(names[:-1])
+        extra = row.graph.inputs[len(graph.inputs) :]
+        label = ",".join(row.names[:-1])
         if extra and label not in sens:
-            words = [outputs[k] for k in floats] if order == 1 else [label]
+            words = sens_names or [label]
             sens[label] = [builder.input(v.aval, f"sens {w}") for v, w in zip(extra, words, strict=True)]
-            sens_names.extend((w, v.aval) for v, w in zip(extra, words, strict=True))
-        gradients.append(
-            builder.inline(only, [*inputs, *sens.get(label, [])])[0] if extra else builder.inline(only, inputs)[0]
-        )
-    zero_reasons = tuple({"reason": r, "at": []} if isinstance(r, str) and r else (r or None) for *_, r in rows)
-    kinds = tuple(next(t.kind for t in targets if t.name == names[-1]) for names, *_ in rows)
+            weighted.extend((w, v.aval) for v, w in zip(extra, words, strict=True))
+        gradients.append(builder.inline(row.graph, [*inputs, *(sens[label] if extra else ())])[0])
     return Derived(
         builder.finish([*primal, *gradients]),
-        tuple(names for names, *_ in rows),
-        kinds,
-        tuple(sens_names),
-        zero_reasons,
+        tuple(row.names for row in rows),
+        tuple(by_name[row.names[-1]].kind for row in rows),
+        tuple(weighted),
+        tuple(row.zero for row in rows),
     )
+
+
+def _zeros(builder: Builder, aval: Aval) -> Value:
+    zero = builder.scalar(0.0, aval.dtype)
+    return apply("broadcast_to", zero, shape=aval.shape) if aval.shape else zero

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gradcli.interp.params import Computed, FromFile, Seeded
 from gradcli.interp.program import Fed, Feed
 from gradcli.ir.aval import NUMPY_NAMES, Aval
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph
 from gradcli.syntax.diagnostics import fail
 
@@ -82,7 +83,7 @@ def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Ar
     import numpy as np
 
     refuse_huge(aval, machine, name)
-    shape = tuple(int(d) for d in aval.shape)
+    shape = tuple(definite(d) for d in aval.shape)
     match origin:
         case Feed():
             return materialise(origin.array, aval, machine, name)

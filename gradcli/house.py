@@ -34,7 +34,7 @@ case "the loss falls against its gradient" {{
 
 
 def new_model(name: str, directory: Path) -> list[Path]:
-    """Write `NAME.net`; raises ModelError NAM017 for a name that cannot be a net's, DAT040 where it cannot be written."""
+    """Write `NAME.net`. Raises ModelError NAM017 for a name that no net can have, DAT040 where it cannot be written."""
     stem = name.removesuffix(".net")
     if not stem.isidentifier() or not stem.isascii() or _taken(stem):
         raise fail(
@@ -58,7 +58,27 @@ def _taken(name: str) -> bool:
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
 
-    reserved = ["net", "case", "param", "layer", "for", "in", "while", "return", "if", "else", "and", "or", "not", "expect", "true", "false", "None", "inf", "nan"]
+    reserved = [
+        "net",
+        "case",
+        "param",
+        "layer",
+        "for",
+        "in",
+        "while",
+        "return",
+        "if",
+        "else",
+        "and",
+        "or",
+        "not",
+        "expect",
+        "true",
+        "false",
+        "None",
+        "inf",
+        "nan",
+    ]
     return name in reserved or name in OPERATORS or name in DTYPES or name in load_prelude().nets
 
 

@@ -32,6 +32,7 @@ EXAMPLES = {
     "any": "x * any(x > 0)", "all": "x * all(x > 0)", "isfinite": "where(isfinite(x), x, 0)",
     "isnan": "where(isnan(x), 0, x)",
 }  # fmt: skip
+FAMILIES = ("elementwise", "activations", "reductions", "linear algebra", "shape", "makers", "derivatives", "composed")
 MATRIX = "[[1, -2], [0.5, 3]]"
 
 
@@ -55,7 +56,7 @@ def operator_docs() -> list[OperatorDoc]:
 
     pages = [_page(surface) for surface in SURFACES.values()]
     pages.extend(_prelude_page(net) for net in load_prelude().nets.values() if not net.name.id.startswith("_"))
-    order = {family: k for k, family in enumerate(dict.fromkeys(p.family for p in pages))}
+    order = {family: k for k, family in enumerate(FAMILIES)}
     return sorted(pages, key=lambda p: (order[p.family], p.name))
 
 

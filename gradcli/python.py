@@ -20,7 +20,6 @@ from gradcli.request import ModelFile, Request, Result, Verb
 from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
-
     from gradcli.plan import Plan
 
 OPTIONS = (

@@ -11,6 +11,7 @@ from gradcli.engine import Machine, array_of, materialise, run_graph
 from gradcli.interp.dtypes import RANKS
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.aval import Aval
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Builder, Graph, Value
 from gradcli.request import Entry, ModelFile, Request, Result
 from gradcli.syntax.diagnostics import Diagnostic, fail, nearest
@@ -245,7 +246,7 @@ def _one_sens(program: Program, word: str, value: Any, aval: Aval) -> tuple[str,
 def _basis(text: str, aval: Aval) -> tuple[int, ...]:
     parts = text.removeprefix("basis:")
     words = [p.strip() for p in parts.split(",")] if parts.strip() else []
-    shape = [int(d) for d in aval.shape]
+    shape = [definite(d) for d in aval.shape]
     if len(words) != len(shape) or not all(w.lstrip("-").isdecimal() for w in words):
         example = ",".join("0" for _ in shape)
         raise fail(
@@ -286,7 +287,7 @@ def sens_array(weight: tuple[str, str, Any], aval: Aval, machine: Machine) -> Ar
     from gradcli.ir.aval import NUMPY_NAMES
 
     kind, _, data = weight
-    shape = tuple(int(d) for d in aval.shape)
+    shape = tuple(definite(d) for d in aval.shape)
     if kind == "random":
         from gradcli.data.random import random_sens
 

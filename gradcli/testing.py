@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 RTOL = {"f16": 1e-3, "f32": 1e-5, "f64": 1e-10}
-"""The default relative tolerance of `~=`; the default absolute one is it times the largest element of the right side."""
+"""The default relative tolerance of `~=`; the absolute one is it times the largest element of the right side."""
 
 
 def find_models(paths: Sequence[Path]) -> list[Path]:
@@ -60,17 +60,16 @@ def run_cases(
             program = open_program(ModelFile(path), request)
             cases = [c for c in program.scope.cases if match is None or match in c.title.value or match in str(path)]
             work.extend((path, program, case, None) for case in cases)
-        except ModelError as error:
-            work.append((path, None, None, error))
+        except ModelError as refused:
+            work.append((path, None, None, refused))
     if on_start is not None:
         on_start(len(work))
     results = []
-    for path, program, case, error in work:
-        if error is not None or program is None or case is None:
-            assert error is not None
+    for path, opened, case, error in work:
+        if error is not None:
             result = CaseResult(str(path), "", "error", str(error), 0.0, error.diagnostics)
-        else:
-            result = run_case(str(path), program, case, machine)
+        elif opened is not None and case is not None:
+            result = run_case(str(path), opened, case, machine)
         results.append(result)
         if on_case is not None:
             on_case(result)
@@ -132,9 +131,9 @@ def judge(expectation: Expectation, outputs: list[Array], graph: Graph) -> Diagn
     holds = np.asarray(operators[expectation.op](left, right))
     if holds.all():
         return None
-    where = np.argmin(holds)
-    a, b = (np.broadcast_to(x, holds.shape).reshape(-1)[where] for x in (left, right))
-    text = f"expected {expectation.op}, but {show(a)} against {show(b)}{_index(where, holds.shape)}"
+    worst = int(np.argmin(holds))
+    a, b = (np.broadcast_to(x, holds.shape).reshape(-1)[worst] for x in (left, right))
+    text = f"expected {expectation.op}, but {show(a)} against {show(b)}{_index(worst, holds.shape)}"
     return Diagnostic("NUM010", _member(expectation, text), expectation.span, notes=both(left, right))
 
 

@@ -19,7 +19,7 @@ from gradcli.syntax.diagnostics import DONE, ModelError, fail, nearest
 
 WIDTH = 80
 COLUMN = 28  # where the meaning of an option begins
-UsageError = typer.BadParameter.__mro__[1]  # every wrong use that Typer finds is one
+UsageError: Any = typer.BadParameter.__mro__[1]  # every wrong use that Typer finds is one
 
 
 class Page(TyperCommand):
@@ -55,7 +55,7 @@ def wrong_use(error: Any, made: Any) -> ModelError:
     kind, option = type(error).__name__, getattr(error, "option_name", None)
     known = [name for param in made.params for name in param.opts if name.startswith("-")] + ["--help"]
     if kind == "NoSuchOption":
-        meant = nearest(option, known)
+        meant = nearest(str(option), known)
         help = f"did you mean `{meant}`?" if meant else f"gradcli {made.name} --help lists the options"
         return fail("USE002", f"`{made.name}` has no option `{option}`", help=help)
     param = getattr(error, "param", None)

@@ -56,7 +56,9 @@ def _bash(verbs: dict[str, list[Known]]) -> str:
     )
     chosen = {f"{verb}:{name}": known.words for verb, every in verbs.items() for known in every for name in known.names}
     values = "\n".join(
-        f"    {key}) COMPREPLY=($(compgen -W '{words}' -- \"$word\")); return ;;" for key, words in chosen.items() if words
+        f"    {key}) COMPREPLY=($(compgen -W '{words}' -- \"$word\")); return ;;"
+        for key, words in chosen.items()
+        if words
     )
     return f"""\
 # bash completion of gradcli

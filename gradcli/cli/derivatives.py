@@ -22,10 +22,12 @@ class Comparing:
                help="Compare with stored gradients instead of printing; exit 1 where they differ."),
     ] = None  # fmt: skip
     rtol: Annotated[
-        float | None, option("--rtol", metavar="R", min=0.0, panel="Derivative", help="For --check: relative tolerance.")
+        float | None,
+        option("--rtol", metavar="R", min=0.0, panel="Derivative", help="For --check: relative tolerance."),
     ] = None
     atol: Annotated[
-        float | None, option("--atol", metavar="A", min=0.0, panel="Derivative", help="For --check: absolute tolerance.")
+        float | None,
+        option("--atol", metavar="A", min=0.0, panel="Derivative", help="For --check: absolute tolerance."),
     ] = None
 
 

@@ -83,7 +83,9 @@ def _guarded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except MemoryError:
-        out = Diagnostic("ENV090", "the memory of this machine ran out", help="a smaller model or batch, or `--dtype f32`")
+        out = Diagnostic(
+            "ENV090", "the memory of this machine ran out", help="a smaller model or batch, or `--dtype f32`"
+        )
         _explain((out,), arguments)
         return ENVIRONMENT
     except OSError as error:

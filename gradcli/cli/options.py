@@ -80,7 +80,9 @@ class Model:
     ] = None
     expression: Annotated[
         str | None,
-        option("-e", "--expr", metavar="EXPR", panel="Model", help="An expression instead of a file; its names are inputs."),
+        option(
+            "-e", "--expr", metavar="EXPR", panel="Model", help="An expression instead of a file; its names are inputs."
+        ),
     ] = None
     net: Annotated[str | None, option("--net", metavar="NAME", panel="Model", help="The entry net.")] = None
     const: Annotated[
@@ -137,7 +139,9 @@ class Engine:
                help="Where it runs; -v says what auto chose, and why."),
     ] = "auto"  # fmt: skip
     device: Annotated[int, option("--device", metavar="N", min=0, panel="Engine", help="Which GPU.")] = 0
-    threads: Annotated[int | None, option("--threads", metavar="N", min=1, panel="Engine", help="How many threads.")] = None
+    threads: Annotated[
+        int | None, option("--threads", metavar="N", min=1, panel="Engine", help="How many threads.")
+    ] = None
     memory: Annotated[
         str | None, option("--memory", metavar="BYTES", panel="Engine", help="The most memory to take: 512M, 2G.")
     ] = None
@@ -157,9 +161,9 @@ class Voice:
     ] = "auto"  # fmt: skip
     quiet: Annotated[bool, option("-q", "--quiet", panel="Messages", help="Errors only.")] = False
     verbose: Annotated[bool, option("-v", "--verbose", panel="Messages", help="Say what was chosen, and why.")] = False
-    strict: Annotated[
-        bool, option("--strict", panel="Messages", help="Warnings and non-finite results exit 1.")
-    ] = False
+    strict: Annotated[bool, option("--strict", panel="Messages", help="Warnings and non-finite results exit 1.")] = (
+        False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +210,13 @@ class Selection:
         bool, option("--get-by-list", panel="Derivative", help="By all params; with --get-all by both.")
     ] = False
     wrt: Annotated[
-        str | None, option("--wrt", metavar="NAMES", panel="Derivative", help="By exactly these: x,l1.w or all or params.")
+        str | None,
+        option("--wrt", metavar="NAMES", panel="Derivative", help="By exactly these: x,l1.w or all or params."),
     ] = None
     sens: Annotated[
         list[str] | None,
         option("--sens", metavar="VALUE", panel="Derivative",
-               help="Weights of the output: a file, an expression, random:SEED, basis:0,0; NAME=VALUE for one of several."),
+               help="Weights of the output: a file, an expression, random:SEED, basis:0,0; NAME=VALUE for one."),
     ] = None  # fmt: skip
     order: Annotated[int, option("--order", metavar="N", min=1, panel="Derivative", help="Differentiate N times.")] = 1
     at: Annotated[
@@ -222,9 +227,11 @@ class Selection:
         """The fields of a `Request`. Raises ModelError USE005 where options disagree."""
         for name, given in (("--get-all", self.get_all), ("--get-by-list", self.get_by_list)):
             if given and self.wrt is not None:
-                raise fail("USE005", f"`{name}` and `--wrt {self.wrt}` disagree", help="`--wrt` names them all: `--wrt all`")
-        given = {name: getattr(self, name) for name in ("get_all", "get_by_list", "wrt", "order", "at")}
-        return given | {"sens": tuple(self.sens or ())}
+                raise fail(
+                    "USE005", f"`{name}` and `--wrt {self.wrt}` disagree", help="`--wrt` names them all: `--wrt all`"
+                )
+        fields = {name: getattr(self, name) for name in ("get_all", "get_by_list", "wrt", "order", "at")}
+        return fields | {"sens": tuple(self.sens or ())}
 
 
 def request_of(model: Model, data: Data | None = None, engine: Engine | None = None, **rest: Any) -> Request:
@@ -247,7 +254,9 @@ def request_of(model: Model, data: Data | None = None, engine: Engine | None = N
 
 def takes(function: Callable[..., int]) -> Callable[..., int]:
     """`function` with the fields of its groups as its own parameters, as Typer wants them."""
-    groups = {name: kind for name, kind in inspect.get_annotations(function).items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {
+        name: kind for name, kind in inspect.get_annotations(function).items() if is_dataclass(kind)
+    }
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in groups:

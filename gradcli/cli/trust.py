@@ -162,7 +162,9 @@ def test_verb(
     from gradcli import api
     from gradcli.report.progress import Bar
 
-    with Bar(sys.stderr, enabled=sys.stderr.isatty() and not voice.quiet, color=colored(voice.color, sys.stderr)) as bar:
+    with Bar(
+        sys.stderr, enabled=sys.stderr.isatty() and not voice.quiet, color=colored(voice.color, sys.stderr)
+    ) as bar:
         cases = api.test([*map(Path, paths)], request=request, match=match, on_case=finished, on_start=bar.start)
     if junit is not None:
         _write_junit(junit, cases)

@@ -27,8 +27,12 @@ VERBS = {
         Verb("eval", "gradcli.cli.derivatives", "Derivatives", "the value of a model"),
         Verb("check", "gradcli.cli.trust", "Trust", "prove the shapes of models for all sizes, without data"),
         Verb("test", "gradcli.cli.trust", "Trust", "run the cases that live with models"),
-        Verb("show", "gradcli.cli.understanding", "Understanding", "a stage of the compiler: ast, graph, grad, optimized"),
-        Verb("ops", "gradcli.cli.understanding", "Understanding", "the operators, with their derivatives and conventions"),
+        Verb(
+            "show", "gradcli.cli.understanding", "Understanding", "a stage of the compiler: ast, graph, grad, optimized"
+        ),
+        Verb(
+            "ops", "gradcli.cli.understanding", "Understanding", "the operators, with their derivatives and conventions"
+        ),
         Verb("rule", "gradcli.cli.understanding", "Understanding", "what an error code means, and its repair"),
         Verb("new", "gradcli.cli.house", "House", "write a small model with a case that passes"),
         Verb("env", "gradcli.cli.house", "House", "versions and backends, for a bug report"),
@@ -49,6 +53,11 @@ def overview() -> str:
     for group in dict.fromkeys(verb.group for verb in VERBS.values()):
         lines += ["", f"{group}:"]
         lines += [f"  {verb.name:<12}{verb.summary}" for verb in VERBS.values() if verb.group == group]
-    lines += ["", "Everywhere:", f"  {'--help':<12}what a verb does, its options, and an example", f"  {'--version':<12}the version"]
+    lines += [
+        "",
+        "Everywhere:",
+        f"  {'--help':<12}what a verb does, its options, and an example",
+        f"  {'--version':<12}the version",
+    ]
     lines += ["", "MODEL is a .net file, - for standard input, or -e EXPR.", "", "Examples:"]
     return "\n".join([*lines, *(f"  {example}" for example in EXAMPLES), ""])

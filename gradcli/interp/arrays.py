@@ -109,7 +109,7 @@ def list_shape(value: ListV) -> tuple[tuple[int, ...], list[Any]]:
             if not isinstance(item, ListV) or len(item.items) != length:
                 from gradcli.syntax.diagnostics import Label, fail
 
-                first, other = (level[0], item) if isinstance(item, ListV) else (item, level[0])
+                first = level[0] if isinstance(item, ListV) else item
                 span = item.span if isinstance(item, ListV) else value.span
                 have = f"has {len(item.items)}" if isinstance(item, ListV) else "is no list"
                 others = [Label(first.span, f"{length} here")] if row and isinstance(first, ListV) else []

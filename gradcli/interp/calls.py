@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, expressions, static
+from gradcli.interp import arrays, expressions, names, static
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
     POISON,
@@ -237,7 +237,7 @@ def match_dims(
             found.append(size)
             continue
         if isinstance(expr, ast.Name):
-            known = expressions.find_dim(ctx, frame, expr.id)
+            known = names.find_dim(ctx, frame, expr.id)
             if known is None and isinstance(constant := _constant_size(ctx, frame, expr), int | Poly):
                 known = constant
             if known is None:
@@ -267,7 +267,7 @@ def match_dims(
 
 def _constant_size(ctx: Elaborator, frame: Frame, expr: ast.Name) -> Any:
     """A name in a type that is no dim may be a constant integer: a const, or a loop variable."""
-    binding = expressions.find(frame, expr.id)
+    binding = names.find(frame, expr.id)
     if binding is not None:
         return static.whole(binding.value) if isinstance(binding.value, int) else None
     if expr.id in frame.scope.consts:
@@ -296,7 +296,7 @@ def declared_dims(ctx: Elaborator, frame: Frame, type_: ast.Type) -> tuple[Size,
                 "SHP105", "`...` stands for the leading dims of an argument; here the shape must be given", expr.span
             )
         if isinstance(expr, ast.Name):
-            known = expressions.find_dim(ctx, frame, expr.id)
+            known = names.find_dim(ctx, frame, expr.id)
             if known is not None:
                 found.append(known)
                 continue

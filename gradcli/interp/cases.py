@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcli.interp import arrays, expressions, statements
-from gradcli.interp.dtypes import rank_of
+from gradcli.interp.dtypes import rank_of, settle
 from gradcli.interp.elaborate import Elaborator, Options
 from gradcli.interp.scope import Data, Frame, Instance, Scope
-from gradcli.interp.values import Arr, Poisoned, TupleV, flatten, is_number
+from gradcli.interp.values import Arr, ListV, Poisoned, TupleV, flatten, is_number
 from gradcli.ir.graph import Graph, Value
 from gradcli.ir.primitive import ShapeError
 from gradcli.syntax import ast
@@ -142,14 +142,14 @@ class _Collector:
     def _compare(self, frame: Frame, statement: Any, op: str, left: Any, right: Any, limits: dict[str, float]) -> None:
         """Both sides, member by member where they are tuples, in one dtype and one shape."""
         ones = flatten(left)
-        twos = list(right.items) if isinstance(right, arrays.ListV) and isinstance(left, TupleV) else flatten(right)
+        twos = list(right.items) if isinstance(right, ListV) and isinstance(left, TupleV) else flatten(right)
         if len(ones) != len(twos):
             raise fail("SHP115", f"{len(ones)} values are compared with {len(twos)}", statement.span)
         self.ctx.here(frame, statement.span)
         for k, (one, two) in enumerate(zip(ones, twos, strict=True)):
             try:
                 a, b = arrays.to_arr(self.ctx, one), arrays.to_arr(self.ctx, two)
-                dtype, _ = arrays.settle(max(rank_of(a), rank_of(b)), self.ctx.weak_float)
+                dtype, _ = settle(max(rank_of(a), rank_of(b)), self.ctx.weak_float)
                 if a.value.aval.shape != b.value.aval.shape:
                     arrays.broadcast_dims([a.dims, b.dims])
                     if a.rank and b.rank:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gradcli.interp import arrays, expressions, static
+from gradcli.interp import arrays, expressions, names, static
 from gradcli.interp.operators import OPERATORS
 from gradcli.interp.scope import Binding, Frame, Instance, Region, Run, Scope
 from gradcli.interp.values import POISON, Arr, Deferred, ListV, NetV, Poisoned, describe, is_number
@@ -350,13 +350,13 @@ class Elaborator:
     def _one_axis(self, expr: Any, frame: Frame, arr: Arr) -> Any:
         if isinstance(expr, ast.Name):
             places = [k for k, d in enumerate(arr.dims) if (n := name_of(d)) is not None and n.text == expr.id]
-            known = expressions.find_dim(self, frame, expr.id)
+            known = names.find_dim(self, frame, expr.id)
             exact = [k for k in places if known is not None and name_of(arr.dims[k]) is name_of(known)] or places
             if len(exact) == 1:
                 return exact[0]
             if len(exact) > 1:
                 raise fail("SHP111", f"{arr} has two dims `{expr.id}`; say the number of the axis", expr.span)
-            if known is not None and expressions.find(frame, expr.id) is None:
+            if known is not None and names.find(frame, expr.id) is None:
                 raise fail("SHP111", f"{arr} has no dim `{expr.id}`", expr.span)
         return expressions.evaluate(self, frame, expr)
 

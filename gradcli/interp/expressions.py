@@ -6,16 +6,14 @@ refused below (ShapeError) becomes a diagnostic here, with the operands' places 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, indexing, static
-from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT, rank_of
-from gradcli.interp.scope import Binding, Frame, Instance
+from gradcli.interp import arrays, indexing, names, static
+from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT, rank_of, settle
+from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
     POISON,
     Arr,
-    CastV,
     Deferred,
     LayerArrayV,
     LayerV,
@@ -23,15 +21,12 @@ from gradcli.interp.values import (
     LoopInt,
     ModuleV,
     NetV,
-    OperatorV,
     Poison,
     Poisoned,
     TupleV,
     describe,
     is_number,
 )
-from gradcli.ir.aval import DTYPES
-from gradcli.ir.dims import Size
 from gradcli.ir.primitive import ShapeError, primitive
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Label, ModelError, Span, fail, nearest
@@ -40,8 +35,8 @@ if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 BINARY = {
-    "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "rem", "**": "pow", "<": "less", "<=": "less_equal", ">": "greater",
-    ">=": "greater_equal", "==": "equal", "!=": "not_equal", "and": "logical_and", "or": "logical_or",
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "rem", "**": "pow", "<": "less", "<=": "less_equal",
+    ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal", "and": "logical_and", "or": "logical_or",
 }  # fmt: skip
 DEFERRED = ("wrt", "axis", "axes")
 
@@ -58,7 +53,7 @@ def evaluate(ctx: Elaborator, frame: Frame, root: ast.Expr, *, dims_first: bool 
         kind = type(node)
         if count < 0:
             if kind is ast.Name:
-                value = lookup(ctx, frame, node, dims_first=dims_first)
+                value = names.lookup(ctx, frame, node, dims_first=dims_first)
                 if value is POISON:
                     raise Poisoned
                 results.append(value)
@@ -164,7 +159,7 @@ def refused(ctx: Elaborator, frame: Frame, node: Any, error: ShapeError, args: l
         if operand.span != node.span:
             others.append(Label(operand.span, f"{short(operand.span)} is {value}"))
         if isinstance(operand, ast.Name):
-            binding = find(frame, operand.id)
+            binding = names.find(frame, operand.id)
             if binding is not None and binding.span != operand.span:
                 others.append(Label(binding.span, f"{binding.what} {operand.id} is {value}"))
     notes = () if inside else (f"refused inside `{short(node.span)}` of the prelude",)
@@ -191,123 +186,6 @@ def _operands(node: Any) -> list[Any]:
     return []
 
 
-# ── names ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def find(frame: Frame, name: str) -> Binding | None:
-    """A name's binding in a frame or the frames around it, whatever its age."""
-    scope: Frame | None = frame
-    while scope is not None:
-        if name in scope.names:
-            return scope.names[name]
-        scope = scope.enclosing
-    return None
-
-
-def lookup(ctx: Elaborator, frame: Frame, node: ast.Name, *, dims_first: bool = False) -> Any:
-    """What a name means here: the newest binding in the net, then around it, then the file, then the language."""
-    name = node.id
-    if dims_first:
-        size = find_dim(ctx, frame, name)
-        if size is not None:
-            return size
-    scope: Frame | None = frame
-    limit: int | None = None
-    inner: list[Frame] = []
-    while scope is not None:
-        binding = scope.names.get(name)
-        if binding is not None:
-            if limit is not None and binding.serial > limit:
-                raise fail(
-                    "NAM010",
-                    f"`{name}` was bound again after the net that uses it was defined",
-                    frame.call_span or node.span,
-                    label="called here",
-                    others=[Label(node.span, "used here"), Label(binding.span, "bound again here")],
-                    help=f"pass `{name}` as an input of the net",
-                )
-            if inner and isinstance(binding.value, Arr) and binding.what == "param":
-                _use_param(ctx, binding.value, inner)
-            elif inner and isinstance(binding.value, LayerV):
-                for user in inner:
-                    user.instance.params.update(binding.value.net.instance.params)
-            return binding.value
-        limit = scope.enclosing_limit
-        inner.append(scope)
-        scope = scope.enclosing
-    return file_name(ctx, frame, node)
-
-
-def _use_param(ctx: Elaborator, arr: Arr, frames: list[Frame]) -> None:
-    """A local net's params include those of enclosing nets that it uses."""
-    path = ctx.run.param_paths.get(arr.value)
-    if path is not None:
-        for frame in frames:
-            frame.instance.params.setdefault(path)
-
-
-def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
-    """A name of the file, or of the language."""
-    name, scope = node.id, frame.scope
-    if name in scope.nets:
-        return ctx.named_net(scope, name)
-    if name in scope.consts:
-        return ctx.const(scope, name)
-    if name in scope.imports:
-        return ModuleV(scope.imports[name][1], name)
-    if name in scope.inputs and ctx.case_frame(frame):
-        return ctx.file_input(scope, name, node.span)
-    if name in DTYPES:
-        return CastV(name)
-    if name in ctx.operators:
-        return OperatorV(name)
-    if name in ctx.prelude().nets:
-        return ctx.named_net(ctx.prelude(), name)
-    size = find_dim(ctx, frame, name)
-    if size is not None:
-        return size
-    if name == "pi":
-        return math.pi
-    if name == "e":
-        return math.e
-    raise unknown_name(ctx, frame, node)
-
-
-def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
-    scope = frame.scope
-    words: list[str] = [*scope.nets, *scope.consts, *scope.dims, *scope.imports, *ctx.operators, *ctx.prelude().nets]
-    around: Frame | None = frame
-    while around is not None:
-        words.extend(around.names)
-        words.extend(around.dims)
-        around = around.enclosing
-    if ctx.case_frame(frame):
-        words.extend(scope.inputs)
-    guess = nearest(node.id, words)
-    text = f"there is no `{node.id}` here"
-    if node.id in scope.inputs:
-        return fail(
-            "NAM001",
-            text,
-            node.span,
-            others=[Label(scope.inputs[node.id].span, "this input feeds the entry net")],
-            help=f"nets see only their own inputs: add `{node.id}` to the signature",
-        )
-    if node.id in ("complex", "c64", "c128", "complex64", "complex128"):
-        return fail("NAM001", "complex numbers are not in this edition", node.span)
-    return fail("NAM001", text, node.span, help=f"did you mean `{guess}`?" if guess else None)
-
-
-def find_dim(ctx: Elaborator, frame: Frame, name: str) -> Size | None:
-    """The size of a named dim or static parameter, with its name; None where there is none."""
-    around: Frame | None = frame
-    while around is not None:
-        if name in around.dims:
-            return around.dims[name][0]
-        around = around.enclosing
-    return ctx.file_dim(frame.scope, name)
-
-
 # ── operators ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -316,9 +194,9 @@ def binary(ctx: Elaborator, op: str, a: Any, b: Any) -> Any:
         known = static.binary(op, a, b)
         if known is not NotImplemented:
             return known
-    elif op in ("==", "!=") and not (isinstance(a, Arr | ListV) and isinstance(b, Arr | ListV)):
-        if a is None or b is None or isinstance(a, str) or isinstance(b, str):
-            return (a == b) if op == "==" else (a != b)
+    elif op in ("==", "!=") and (a is None or b is None or isinstance(a, str) or isinstance(b, str)):
+        alike = a == b if isinstance(a, str) and isinstance(b, str) else a is b  # arrays are never None, nor a text
+        return alike is (op == "==")
     if op == "@":
         return matmul(ctx, a, b)
     if op in ("and", "or"):
@@ -357,7 +235,7 @@ def matmul(ctx: Elaborator, a: Any, b: Any) -> Arr:
     for index, arr in enumerate((x, y)):
         if arr.rank == 0:
             raise ShapeError("SHP107", "a matrix product wants rank 1 or more, not a number", (index,), "write `*`")
-    dtype, weak = arrays.settle(max(rank_of(x), rank_of(y), WEAK_INT), ctx.weak_float)
+    dtype, weak = settle(max(rank_of(x), rank_of(y), WEAK_INT), ctx.weak_float)
     x, y = arrays.settle_arr(ctx, x, dtype), arrays.settle_arr(ctx, y, dtype)
     row, column = x.rank == 1, y.rank == 1
     left = indexing.reshape(ctx, x, (1, *x.dims)) if row else x

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays
-from gradcli.interp.dtypes import rank_of
+from gradcli.interp.dtypes import rank_of, settle
 from gradcli.interp.static import whole
 from gradcli.interp.values import Arr, ListV, LoopInt, describe, is_number
 from gradcli.ir import dims as sizes
@@ -121,7 +121,7 @@ def _take_dtype(ctx: Elaborator, arr: Arr, value: Any) -> Arr:
     """A weak array that is written into takes the dtype of what is written."""
     if not arr.weak:
         return arr
-    dtype, weak = arrays.settle(max(rank_of(arr), rank_of(value)), ctx.weak_float)
+    dtype, weak = settle(max(rank_of(arr), rank_of(value)), ctx.weak_float)
     return arrays.settle_arr(ctx, arr, dtype, weak=weak)
 
 
@@ -181,7 +181,7 @@ def _integer_array(ctx: Elaborator, item: Any) -> Any:
         if item.rank == 0 and node is not None and node.prim.name == "constant":
             return int(unpack(node.params["data"], item.dtype)[0])
         return arrays.settle_arr(ctx, item, "i64")
-    if isinstance(item, bool) or isinstance(item, str) or (isinstance(item, float) and whole(item) is None):
+    if isinstance(item, bool | str) or (isinstance(item, float) and whole(item) is None):
         raise ShapeError("SHP110", f"an index is an integer, not {describe(item)}")
     if isinstance(item, float):
         return whole(item)
@@ -234,7 +234,7 @@ def _slice_item(item: slice, size: Size) -> tuple[Size, Size, int]:
     step = 1 if item.step is None else whole(item.step)
     if not isinstance(step, int) or step == 0:
         raise ShapeError("SHP110", "the step of a slice is an integer other than 0")
-    bounds = []
+    bounds: list[Size | None] = []
     for bound in (item.start, item.stop):
         if bound is None:
             bounds.append(None)
@@ -250,10 +250,11 @@ def _slice_item(item: slice, size: Size) -> tuple[Size, Size, int]:
         if isinstance(bound, LoopInt) and bound < 0:
             raise negative_loop_index(bound)
         bounds.append(position)
-    if not any(isinstance(s, Poly) for s in (size, *bounds)):
-        start, stop, _ = slice(*bounds, step).indices(int(size))
+    first, last = bounds
+    if not isinstance(size, Poly) and not isinstance(first, Poly) and not isinstance(last, Poly):
+        start, stop, _ = slice(first, last, step).indices(int(size))
         return start, len(range(start, stop, step)), step
-    return _symbolic_slice(bounds[0], bounds[1], step, size)
+    return _symbolic_slice(first, last, step, size)
 
 
 def _symbolic_slice(start: Size | None, stop: Size | None, step: int, size: Size) -> tuple[Size, Size, int]:

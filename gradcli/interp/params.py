@@ -116,7 +116,7 @@ def _initial(ctx: Elaborator, frame: Frame, statement: ast.Param, info: ParamInf
             if isinstance(value, int | float):
                 return _filled(ctx, aval, value)
         if kind == "load":
-            from gradcli.interp.operators import open_load
+            from gradcli.interp.makers import open_load
 
             stored = open_load(ctx, frame, expr)
             return from_stored(ctx, stored, aval, f"param {statement.name.id}", statement)
@@ -218,7 +218,7 @@ def make_layer(ctx: Elaborator, frame: Frame, instance: Instance, statement: ast
     """A layer or an array of layers below `instance`, their params noted in order; made once a run."""
     name = statement.name.id
     path = f"{instance.path}.{name}"
-    known = ctx.run.layers.get(path)
+    known: LayerV | LayerArrayV | None = ctx.run.layers.get(path)
     if known is not None:
         return known
     net = expressions.evaluate(ctx, frame, statement.value, dims_first=True)

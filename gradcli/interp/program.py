@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradcli.interp import arrays, calls, expressions
+from gradcli.interp import arrays, calls, expressions, names
 from gradcli.interp.elaborate import Elaborator, Options
 from gradcli.interp.feeds import settle_dtype
 from gradcli.interp.modules import load_scope
 from gradcli.interp.params import Computed
 from gradcli.interp.scope import Data, Frame, Scope
-from gradcli.interp.values import Arr, NetV, Poisoned, TupleV, flatten, is_number
+from gradcli.interp.values import Arr, ListV, NetV, Poisoned, TupleV, flatten, is_number
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Name, Size, conditions, symbol
 from gradcli.ir.graph import Graph, Value
+from gradcli.ir.primitive import ShapeError
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span, fail, nearest
 
@@ -133,7 +134,7 @@ class Program:
         try:
             value = expressions.evaluate(ctx, frame, expr)
             arr = arrays.to_arr(ctx, value)
-        except arrays.ShapeError as error:
+        except ShapeError as error:
             raise fail(error.code, error.message, expr.span, help=error.help) from None
         except Poisoned:
             ctx.raise_kept()
@@ -224,7 +225,7 @@ class Program:
             feed = self.feed_of(name, given)
             if feed is None and declared.default is not None:
                 value = ctx.file_expression(self.scope, declared.default)
-                if not is_number(value) and not isinstance(value, arrays.ListV | Arr):
+                if not is_number(value) and not isinstance(value, ListV | Arr):
                     bound[name] = value  # None or a text: not data
                     continue
                 feed = self.feed_expression(declared.default, f"the default of {name}")
@@ -344,7 +345,7 @@ def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type) -> tuple[Size
     for expr in type_.dims:
         if isinstance(expr, ast.Ellipsis):
             continue
-        if isinstance(expr, ast.Name) and expressions.find_dim(ctx, frame, expr.id) is None:
+        if isinstance(expr, ast.Name) and names.find_dim(ctx, frame, expr.id) is None:
             if expr.id in frame.scope.consts:
                 found.append(calls.size_of(ctx, frame, expr))
                 continue

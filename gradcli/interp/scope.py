@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcli.interp.values import ParamInfo
-from gradcli.ir.dims import Name, Size, named
+from gradcli.ir.dims import Name, Size, name_of, named
 from gradcli.ir.graph import Builder, Value
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Source, Span
@@ -102,7 +102,7 @@ class Frame:
         """The same dims as the caller names them."""
         if not self.renames:
             return dims
-        return tuple(self.renames.get(d.name, d) if getattr(d, "name", None) is not None else d for d in dims)
+        return tuple(d if (name := name_of(d)) is None else self.renames.get(name, d) for d in dims)
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, calls, expressions, indexing, params, static
+from gradcli.interp import arrays, calls, expressions, indexing, names, params, static
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
     POISON,
@@ -84,6 +84,7 @@ def _poison(frame: Frame, statement: ast.Statement) -> None:
                     work.extend(target.items)
                 else:
                     name = target.value if isinstance(target, ast.Index) else target
+                    assert isinstance(name, ast.Name)
                     frame.bind(name.id, POISON, name.span)
         case ast.Param() | ast.Layer() | ast.Net():
             frame.bind(statement.name.id, POISON, statement.name.span)
@@ -204,7 +205,7 @@ def _assign_part(ctx: Elaborator, frame: Frame, statement: ast.Assign, target: a
     """`x[i] = e` binds `x` again to a copy with that part replaced."""
     name = target.value
     assert isinstance(name, ast.Name)
-    base = expressions.lookup(ctx, frame, name)
+    base = names.lookup(ctx, frame, name)
     if base is POISON:
         raise Poisoned
     parts = [
@@ -221,7 +222,7 @@ def _assign_part(ctx: Elaborator, frame: Frame, statement: ast.Assign, target: a
         made = indexing.assign(ctx, arrays.to_arr(ctx, base), items, value, add=statement.op == "+=")
     except ShapeError as error:
         others = []
-        binding = expressions.find(frame, name.id)
+        binding = names.find(frame, name.id)
         if binding is not None and isinstance(base, Arr):
             others.append(Label(binding.span, f"{binding.what} {name.id} is {base}"))
         span = ctx.user_span(frame, target.span)

@@ -7,12 +7,13 @@ differentiated and the result is copied into the graph around, where it may be d
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, calls
 from gradcli.interp.scope import Frame, Region
-from gradcli.interp.values import Arr, GradV, ListV, NetV, TupleV, flatten, is_number, make_tuple, show_type
+from gradcli.interp.values import POISON, Arr, GradV, ListV, NetV, TupleV, flatten, is_number, make_tuple, show_type
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Value
 from gradcli.ir.primitive import ShapeError, primitive
@@ -124,7 +125,7 @@ def call_grad(ctx: Elaborator, grad: GradV, bound: dict[str, Any], span: Span, c
             value = region.builder.input(arr.value.aval, name)
             inner[name] = Arr(value, arr.dims, arr.weak)
         result = calls.call_net(ctx, grad.fn, {**arguments, **inner}, span, caller)
-        if result is calls.POISON:
+        if result is POISON:
             return result
         outputs = calls.flat_arrays(ctx, result, span)
         values = [region.lift(arr.value) for arr in outputs]
@@ -149,10 +150,8 @@ def _arguments(ctx: Elaborator, net: NetV, bound: dict[str, Any]) -> dict[str, A
             assert declared.default is not None
             value = ctx.file_expression(net.scope, declared.default)
         if declared.type is not None and not isinstance(value, str) and value is not None:
-            try:
+            with suppress(ShapeError):  # refused again, with its place, when the net is entered
                 value = arrays.convert(ctx, value, ctx.dtype(declared.type), f"input {name} of {net.name}")
-            except ShapeError:
-                pass  # refused again, with its place, when the net is entered
         arguments[name] = value
     return arguments
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcli.ir.dims import Size
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node
 
 
@@ -18,12 +18,6 @@ def node_cost(node: Node) -> int:
         return 0
     if prim.overwrites is None:
         touched = [*node.inputs, *node.outs]
-        return prim.flops(node) + sum(_known(value.aval.size) for value in touched)
-    sizes = [_known(value.aval.size) for k, value in enumerate(node.inputs) if k != prim.overwrites]
+        return prim.flops(node) + sum(definite(value.aval.size) for value in touched)
+    sizes = [definite(value.aval.size) for k, value in enumerate(node.inputs) if k != prim.overwrites]
     return prim.flops(node) + sum(sizes) + max(sizes, default=0)
-
-
-def _known(size: Size) -> int:
-    if not isinstance(size, int):
-        raise TypeError(f"the size {size} is not known")
-    return int(size)

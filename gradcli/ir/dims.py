@@ -144,6 +144,13 @@ def known(size: Size) -> int | None:
     return None if isinstance(size, Poly) else int(size)
 
 
+def definite(size: Size) -> int:
+    """The integer. Raises TypeError while it is symbolic."""
+    if isinstance(size, Poly):
+        raise TypeError(f"the size {size} is not known")
+    return int(size)
+
+
 # ── what holds for some sizes only ──────────────────────────────────────────────────────────────────────────
 
 

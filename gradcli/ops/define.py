@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import Size, broadcast
+from gradcli.ir.dims import Size, broadcast, definite
 from gradcli.ir.graph import Node, Number, Value, apply
 from gradcli.ir.primitive import Primitive, Sample, ShapeError, register
 
@@ -88,7 +88,7 @@ def elementwise(
     return register(
         Primitive(
             name, "elementwise", infer or _alike(result), function, _no_vjp if flat else _by_partials(partials),
-            lambda node: flops * int(node.outs[0].aval.size), doc, ufunc, flat=flat, samples=tuple(samples),
+            lambda node: flops * definite(node.outs[0].aval.size), doc, ufunc, flat=flat, samples=tuple(samples),
             formula=formula, conventions=conventions,
         )
     )  # fmt: skip
@@ -126,7 +126,7 @@ def general(
     **record: Any,
 ) -> Primitive:
     """Any operator. `flops` is the arithmetic of one node, or of one element of its result."""
-    count = flops if callable(flops) else (lambda node: flops * int(node.outs[0].aval.size))
+    count = flops if callable(flops) else (lambda node: flops * definite(node.outs[0].aval.size))
     return register(Primitive(name, kind, infer, eval, vjp, count, doc, samples=tuple(samples), **record))
 
 

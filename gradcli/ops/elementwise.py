@@ -195,7 +195,9 @@ for _name in ("less", "less_equal", "greater", "greater_equal", "equal", "not_eq
 _BOOLS = [Sample(([True, False, True], [[True], [False]]))]
 logical_and = elementwise("logical_and", "logical_and", arity=2, flat=True, samples=_BOOLS, doc="Whether both hold.")
 logical_or = elementwise("logical_or", "logical_or", arity=2, flat=True, samples=_BOOLS, doc="Whether one holds.")
-logical_not = elementwise("logical_not", "logical_not", flat=True, samples=[Sample(([True, False],))], doc="Whether it does not hold.")
+logical_not = elementwise(
+    "logical_not", "logical_not", flat=True, samples=[Sample(([True, False],))], doc="Whether it does not hold."
+)
 
 
 # ── choice and type ─────────────────────────────────────────────────────────────────────────────────────────

@@ -7,10 +7,11 @@ where the axes are not adjacent. An index is checked when it is met: never a wra
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import Size, product
+from gradcli.ir.dims import Size, definite, product
 from gradcli.ir.graph import Value, apply
 from gradcli.ir.primitive import DataError, Sample, ShapeError
 from gradcli.ops.define import choose, general, same, splat
@@ -20,7 +21,7 @@ Axes = tuple[int, ...]
 
 def _place(axes: Axes) -> int:
     """Where the dims of the index stand in what is read."""
-    adjacent = all(b - a == 1 for a, b in zip(axes, axes[1:], strict=False))
+    adjacent = all(b - a == 1 for a, b in pairwise(axes))
     return axes[0] if adjacent else 0
 
 
@@ -176,7 +177,7 @@ def _iota() -> Any:
 
 
 def _sort_flops(node: Any) -> int:
-    return int(node.inputs[-1].aval.size) * 8
+    return definite(node.inputs[-1].aval.size) * 8
 
 
 SETS = [Sample(((3, 2), (3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), (2, 2, 2), [[2, 0], [1, 1]]), {"axes": (1,)}),

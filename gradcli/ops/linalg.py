@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import equal
+from gradcli.ir.dims import definite, equal
 from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import Sample, ShapeError
 from gradcli.ops.define import broadcast_shapes, general
@@ -33,7 +33,7 @@ def _product_vjp(cts: Any, inputs: Any, outs: Any) -> tuple[Value, Value]:
 
 
 def _product_flops(node: Node) -> int:
-    return 2 * int(node.outs[0].aval.size) * int(node.inputs[0].aval.shape[-1])
+    return 2 * definite(node.outs[0].aval.size) * definite(node.inputs[0].aval.shape[-1])
 
 
 matmul = general(

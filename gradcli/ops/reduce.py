@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcli.ir.aval import NUMPY_NAMES, Aval
-from gradcli.ir.dims import Size, at_least
+from gradcli.ir.dims import Size, at_least, definite
 from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import Sample, ShapeError
 from gradcli.ops.define import general, linear, no_dependence, same, splat
@@ -35,7 +35,7 @@ def _kept(small: Value, x: Value, axes: Axes) -> Value:
 
 
 def _size_in(node: Node) -> int:
-    return int(node.inputs[0].aval.size)
+    return definite(node.inputs[0].aval.size)
 
 
 SAMPLES = [Sample(((2, 3),), {"axes": (1,)}), Sample(((2, 3, 2),), {"axes": (0, 2)}), Sample(((3,),), {"axes": (0,)}),
@@ -141,9 +141,7 @@ def _shifted(x: Value, axis: int, first: float, *, reverse: bool) -> Value:
     size = x.shape[axis]
     if size == 0:
         return x
-    items = tuple(
-        ((1 if reverse else 0), size - 1, 1) if k == axis else (0, n, 1) for k, n in enumerate(x.shape)
-    )
+    items = tuple(((1 if reverse else 0), size - 1, 1) if k == axis else (0, n, 1) for k, n in enumerate(x.shape))
     part = apply("slice", x, items=items)
     edge = splat(x, first, tuple(1 if k == axis else n for k, n in enumerate(x.shape)))
     return apply("concat", part, edge, axis=axis) if reverse else apply("concat", edge, part, axis=axis)

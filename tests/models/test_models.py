@@ -1,0 +1,54 @@
+"""Every case of every model under models/ holds, and none has got lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted((ROOT / "models").rglob("*.net"))
+
+# How many cases a folder has at least.
+CASES = {"guide": 55, "survey": 4, "deepmd": 9, "pinn": 6, "iris": 5}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def ran() -> list[dict[str, Any]]:
+    """All cases, run once as a user runs them."""
+    process = subprocess.run(
+        [sys.executable, "-m", "gradcli", "test", "models", "--json"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert process.returncode in (0, 1), process.stderr
+    cases: list[dict[str, Any]] = json.loads(process.stdout)["cases"]
+    return cases
+
+
+@pytest.mark.parametrize("model", MODELS, ids=relative)
+def test_every_case_passes(model: Path) -> None:
+    cases = [case for case in ran() if (ROOT / case["file"]) == model]
+    assert cases, "the model has no case"
+    failed = [f"{case['case']}: {case['status']}\n{case['message']}" for case in cases if case["status"] != "passed"]
+    assert not failed, "\n\n".join(failed)
+
+
+def test_no_case_is_lost() -> None:
+    counted = Counter(Path(case["file"]).parts[1] for case in ran())
+    assert set(counted) == set(CASES)
+    assert {folder: n for folder, n in counted.items() if n < CASES[folder]} == {}
