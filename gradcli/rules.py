@@ -14,8 +14,9 @@ def entries() -> dict[str, Entry]:
     from gradcli.data.codes import CODES as DATA
     from gradcli.interp.codes import CODES as INTERP
     from gradcli.syntax.codes import CODES as SYNTAX
+    from gradcli.usage import CODES as USAGE
 
-    merged = {**SYNTAX, **INTERP, **DATA}
+    merged = {**SYNTAX, **INTERP, **DATA, **USAGE}
     return dict(sorted(merged.items()))
 
 

@@ -102,6 +102,8 @@ _PAGES = (
           "net f(x: f64) -> f64 {\n  a, b = (x, x, x)\n  return a\n}\n", "net f(x: f64) -> f64 {\n  a, b = (x, x)\n  return a\n}\n"),
     Entry("SHP116", "unknown type", "Types are f16, f32, f64, i32, i64 and bool.",
           "net f(x: float) = x\n", "net f(x: f64) = x\n"),
+    Entry("SHP117", "nothing to choose from", "The largest or smallest of no elements does not exist.",
+          "net f(x: f64[0]) = max(x)\n", "net f(x: f64[1]) = max(x)\n"),
     Entry("SHP201", "matmul inner sizes differ", "The last dim of the left operand meets the last but one of the right.",
           "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y\n", "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y.T\n"),
     Entry("DIF001", "no derivative by an integer", "Integers and bools have no derivative; defaults and `all` leave them "
@@ -130,6 +132,7 @@ _PAGES = (
     Entry("NUM003", "too long when written out", "Loops are written out, up to 100,000 turns and 5,000,000 operations.",
           "net f(x: f64) -> f64 {\n  for i in 0..1_000_000_000_000 {\n    x = x / 2\n  }\n  return x\n}\n",
           "net f(x: f64) -> f64 {\n  for i in 0..10 {\n    x = x / 2\n  }\n  return x\n}\n"),
+    Entry("NUM004", "an integer to a negative power", "Integers have no fractions; a float has.", "", ""),
     Entry("NUM010", "an expectation does not hold", "The message gives the worst element, both values and the tolerance.", "", ""),
     Entry("DAT101", "data is missing", "An input is fed by `-i`, `--inputs`, an `input` item with `= …`, or its default.", "", ""),
     Entry("DAT102", "data for no input", "What is given must be an input of the entry net.", "", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from gradcli.report.numbers import for_people, norm
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 LARGE = 200  # elements above which an array is summarised
-EDGE = 3  # rows and columns kept at each end of a summarised array
+EDGES = (3, 2, 1)  # rows and columns kept at each end of a summarised array: as many as LARGE allows
 SUMMARY_DIGITS = 6
 GAP = "  "
 CUT = "…"
@@ -51,7 +52,7 @@ def _facts(array: Array, drawing: Drawing) -> list[str]:
 
     if array.dtype.kind == "b":
         return [f"{int(array.sum())} of {array.size} are true"]
-    digits = drawing.precision or SUMMARY_DIGITS
+    digits = SUMMARY_DIGITS if drawing.precision is None else drawing.precision
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array.ravel()
     lines = []
     if finite.size:
@@ -59,28 +60,40 @@ def _facts(array: Array, drawing: Drawing) -> list[str]:
         # Dividing first keeps the mean of large values finite.
         mean = float(np.sum(wide / wide.size))
         parts = {"min": float(finite.min()), "max": float(finite.max()), "mean": mean, "norm": norm(array)}
-        lines.append(" · ".join(f"{name} {value:.{digits}g}" for name, value in parts.items()))
+        lines += _joined([f"{name} {value:.{digits}g}" for name, value in parts.items()], drawing.width)
     zeros = int(array.size - np.count_nonzero(array))
-    lines.append(f"zeros {zeros} · non-finite {array.size - finite.size}")
+    return lines + _joined([f"zeros {zeros}", f"non-finite {array.size - finite.size}"], drawing.width)
+
+
+def _joined(facts: list[str], width: int | None) -> list[str]:
+    """Facts side by side, in as many lines as `width` asks for."""
+    lines: list[str] = []
+    for fact in facts:
+        longer = f"{lines[-1]} · {fact}" if lines else ""
+        if lines and (width is None or len(longer) <= width):
+            lines[-1] = longer
+        else:
+            lines.append(fact)
     return lines
 
 
 def _corners(array: Array, drawing: Drawing) -> list[str]:
     import numpy as np
 
-    kept = [_kept(size) for size in array.shape]
+    corners = ([_kept(size, edge) for size in array.shape] for edge in EDGES)
+    kept = next((each for each in corners if prod(map(len, each)) <= LARGE), [_kept(size, 1) for size in array.shape])
     part = array[np.ix_(*[[at for at in axis if at is not None] for axis in kept])]
-    digits = drawing.precision or SUMMARY_DIGITS
+    digits = SUMMARY_DIGITS if drawing.precision is None else drawing.precision
     texts = iter(for_people(part, digits))
     whole = [CUT if None in place else next(texts) for place in product(*kept)]
     return _rows(whole, tuple(map(len, kept)), drawing.width, kept)
 
 
-def _kept(size: int) -> list[int | None]:
-    """The indices of an axis that a summary shows; None stands for those left out."""
-    if size <= 2 * EDGE + 1:
+def _kept(size: int, edge: int) -> list[int | None]:
+    """The indices of an axis that a summary shows, `edge` at each end; None stands for those left out."""
+    if size <= 2 * edge + 1:
         return [*range(size)]
-    return [*range(EDGE), None, *range(size - EDGE, size)]
+    return [*range(edge), None, *range(size - edge, size)]
 
 
 def _rows(
@@ -95,12 +108,13 @@ def _rows(
     for number, (row, place) in enumerate(zip(aligned, product(*map(range, shape[:-1])), strict=True)):
         if kept and (cut := _cut_row(place, kept)) is not None:
             if cut:
+                lines.extend([""] * (cut < depth - 1))
                 lines.append(" " * cut + CUT)
             continue
         opened = _trailing(place, lambda at, axis: at == 0)
         closed = _trailing(place, lambda at, axis: at == shape[axis] - 1)
         if depth > 2 and opened and number:
-            lines.extend([""] * 1)
+            lines.append("")
         head = " " * (depth - 1 - opened) + "[" * (opened + 1)
         lines.extend(_wrapped(head, row, "]" * (closed + 1), width, depth))
     return lines

@@ -16,7 +16,7 @@ def check_text(check: CheckResult, *, color: bool, quiet: bool = False) -> str:
     text = render_all(check.diagnostics, color=color)
     if quiet or any(diagnostic.severity == "error" for diagnostic in check.diagnostics):
         return text
-    lines = [paint(check.file, "bold", color=color)]
+    lines = [paint(printable(check.file), "bold", color=color)]
     for net in check.nets:
         lines.extend(f"  {line}" for line in _net(net))
     return "\n".join([*([text] if text else []), *lines]) + "\n"

@@ -106,7 +106,8 @@ def _pieces(span: Span, label: str, style: str) -> list[_Piece]:
     while end > span.start + 1 and source.text[end - 1 : end] in ("\n", "\r"):
         end -= 1
     first, column = source.locate(span.start)
-    last, end_column = source.locate(max(end, span.start))
+    last, end_column = source.locate(max(end - 1, span.start))
+    end_column += end > span.start  # exclusive, but on the line of what comes before it
     if first == last:
         return [_Piece(source, first, column - 1, max(end_column - 1, column), label, style)]
     text = source.line(last)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from gradcli.report.arrays import Drawing, draw, shape_text
+from gradcli.report.signs import columns, padded, printable
 from gradcli.request import Entry, Result
 
 INDENT, GAP = 2, 3
@@ -24,8 +26,15 @@ class Grid:
 
     def widths(self) -> list[int]:
         """How wide each column is at least."""
-        columns = zip(self.titles, *self.rows, strict=True)
-        return [max(len(title), *(len(line) for cell in cells for line in cell), 0) for title, *cells in columns]
+        whole = zip(self.titles, *self.rows, strict=True)
+        return [max(map(columns, (title, *(line for cell in cells for line in cell)))) for title, *cells in whole]
+
+    def lines(self) -> Iterator[tuple[str, ...]]:
+        """Every line as its cells, titles first, padded so that they stand below each other."""
+        widths = self.widths()
+        for row in (tuple((title,) for title in self.titles), *self.rows):
+            for cells in zip_longest(*row, fillvalue=""):
+                yield tuple(map(padded, cells, widths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ def page(result: Result, drawing: Drawing) -> Page:
 
 def heading(result: Result) -> str:
     """`model.net · net Net · sens s.npy · numpy, 1 thread`"""
-    parts = [result.model, f"net {result.net}"]
+    parts = [printable(result.model).replace("\n", " "), f"net {result.net}"]
     if result.verb == "grad":
         parts.append(sens_text(result.sens))
     parts.append(f"{result.backend}, {result.threads} thread{'' if result.threads == 1 else 's'}")
@@ -59,7 +68,7 @@ def sens_text(sens: Sequence[dict[str, Any]]) -> str:
     """`sens: ones (implicit)`, `sens s.npy`, or one `NAME=…` for each of several outputs."""
     if all(one["kind"] == "ones" for one in sens):
         return "sens: ones (implicit)"
-    shown = [" ".join(str(one.get("source") or one["kind"]).split()) for one in sens]
+    shown = [" ".join(printable(str(one.get("source") or one["kind"])).split()) for one in sens]
     if len(sens) == 1:
         return f"sens {shown[0]}"
     return "sens " + ", ".join(f"{one['output']}={text}" for one, text in zip(sens, shown, strict=True))
@@ -82,12 +91,14 @@ def _by(grads: Sequence[Entry]) -> str:
 def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
     reasons = [zero_text(entry.zero) for entry in entries]
     titles = (first, "shape", "dtype", last)
-    plain = [((entry.name,), (shape_text(entry.array.shape),), (entry.dtype,)) for entry in entries]
+    plain = [
+        ((entry.name.removeprefix("value/"),), (shape_text(entry.array.shape),), (entry.dtype,)) for entry in entries
+    ]
     narrowed = drawing
     if drawing.width is not None:
         beside = Grid(titles[:3], tuple(plain)).widths()
         if any(reasons):
-            beside.append(max(map(len, reasons)))
+            beside.append(max(map(columns, ("zero because", *reasons))))
         left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
         narrowed = replace(drawing, width=max(left, NARROWEST))
     drawn = [tuple(draw(entry.array, narrowed)) for entry in entries]

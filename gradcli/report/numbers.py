@@ -30,10 +30,13 @@ def shortest(array: Array) -> list[str]:
 
 
 def for_people(array: Array, precision: int | None = None) -> list[str]:
-    """The same without a `.0` that says nothing, or with `precision` significant digits."""
-    if precision is not None and array.dtype.kind == "f":
-        return [f"{value:.{precision}g}" for value in array.ravel().tolist()]
-    return [text.removesuffix(".0") for text in shortest(array)]
+    """The same without a `.0` that says nothing, and with at most `precision` significant digits."""
+    texts = [text.removesuffix(".0") for text in shortest(array)]
+    if precision is None or array.dtype.kind != "f":
+        return texts
+    rounded = (f"{value:.{precision}g}" for value in array.ravel().tolist())
+    # More digits than the shortest would tell of the f64 beside the value: 4.510000229 of the f32 4.51.
+    return [text if len(text) <= len(short) else short for text, short in zip(rounded, texts, strict=True)]
 
 
 def json_array(array: Array) -> str:
@@ -57,10 +60,9 @@ def json_number(value: float, dtype: str = "f64") -> str:
     """One float for JSON, in the digits of `dtype` where that can hold it."""
     import numpy as np
 
-    narrow = {"f16": np.float16, "f32": np.float32}.get(dtype)
-    if narrow is not None:
+    if dtype in ("f16", "f32"):
         with np.errstate(over="ignore"):
-            held = narrow(value)
+            held = np.array(value, dtype.replace("f", "float"))
         if np.isfinite(held) or not np.isfinite(value):
             return NONFINITE.get(str(held), str(held))
     return NONFINITE.get(repr(float(value)), repr(float(value)))

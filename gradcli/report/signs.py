@@ -30,10 +30,10 @@ def paint(text: str, style: str, *, color: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without what would move the cursor, turn the writing direction, or fail to be encoded."""
+    """`text` without what would move the cursor, turn the writing direction, or fail to be encoded; a tab is a blank."""
     if text.isprintable():
         return text
-    return "".join(letter if letter in "\n\t" else shown(letter) for letter in text)
+    return "".join(letter if letter == "\n" else " " if letter == "\t" else shown(letter) for letter in text)
 
 
 def shown(letter: str) -> str:
@@ -46,6 +46,16 @@ def shown(letter: str) -> str:
     kind = category(letter)
     joiner = letter in "\u200c\u200d\ufe0f"  # inside words of some scripts, and inside emoji
     return REPLACED if kind in ("Cc", "Cs", "Zl", "Zp") or (kind == "Cf" and not joiner) else letter
+
+
+def columns(text: str) -> int:
+    """The columns that a text takes."""
+    return len(text) if text.isascii() else sum(map(width, text))
+
+
+def padded(text: str, size: int) -> str:
+    """`text` with blanks behind it, `size` columns wide at least."""
+    return text + " " * (size - columns(text))
 
 
 def width(letter: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from gradcli.report.layout import GAP, INDENT, Cell, Grid, Page
+from gradcli.report.layout import GAP, INDENT, Page
 
 NAMES = ("output", "input", "param", "at", "by")  # titles of the first column
 STYLES = dict.fromkeys(NAMES, "cyan") | {"shape": "dim", "dtype": "dim", "zero because": "yellow"}
@@ -30,25 +30,24 @@ def console(stream: TextIO, *, color: bool, width: int | None) -> Console:
 
 
 def render(page: Page, stream: TextIO, *, color: bool, width: int) -> None:
-    """Writes `page` to `stream`; the arrays in it were laid out for `width` columns already."""
+    """Writes `page` to `stream`; the arrays in it were laid out for `width` columns already.
+
+    What is wider all the same, as a single number can be, is left to the terminal to wrap: nothing is cut.
+    """
     drawn = console(stream, color=color, width=width)
     drawn.print(Text(f" {page.heading}", style="bold"), soft_wrap=True)
     for number, grid in enumerate(page.grids):
         if number:
             drawn.print()
-        # Wider than the terminal where one name or one array row is: numbers are never cut.
-        needed = INDENT + sum(grid.widths()) + GAP * len(grid.titles)
-        drawn.print(_table(grid), soft_wrap=True, width=max(width, needed), crop=False)
+        styles = [STYLES.get(title, "") for title in grid.titles]
+        for row, cells in enumerate(grid.lines()):
+            drawn.print(_line(cells, styles if row else ["dim"] * len(cells)), soft_wrap=True)
 
 
-def _table(grid: Grid) -> Table:
-    table = Table(box=None, show_edge=False, pad_edge=True, padding=(0, GAP - INDENT, 0, INDENT), header_style="dim")
-    for title in grid.titles:
-        table.add_column(Text(title), style=STYLES.get(title, ""), no_wrap=True, overflow="ignore")
-    for row in grid.rows:
-        table.add_row(*map(_text, row))
-    return table
-
-
-def _text(cell: Cell) -> Text:
-    return Text("\n".join(cell), no_wrap=True, overflow="ignore")
+def _line(cells: Sequence[str], styles: Sequence[str]) -> Text:
+    gaps = [INDENT, *[GAP] * (len(cells) - 1)]
+    line = Text()
+    for gap, cell, style in zip(gaps, cells, styles, strict=True):
+        line.append(" " * gap).append(cell.rstrip(), style).append(" " * (len(cell) - len(cell.rstrip())))
+    line.rstrip()
+    return line
