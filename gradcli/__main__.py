@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -12,6 +13,7 @@ def main() -> int:
 
         sys.stdout.write(f"gradcli {__version__}\n")
         return 0
+    gc.set_threshold(200_000, 20, 100)  # graphs are many objects that live long: the usual rhythm costs a tenth
     from gradcli.cli.main import run
 
     return run(sys.argv[1:])

@@ -58,15 +58,18 @@ def _fed(program: Program) -> bool:
 
 def _check_net(program: Program, decl: ast.Net, found: list[Diagnostic]) -> CheckedNet:
     name = decl.name.id
+    signature = tuple((i.name.id, " ".join(i.type.span.text.split()) if i.type else "") for i in decl.inputs)
     try:
         inputs, params, outputs, conditions = program.check_net(decl)
     except LookupError as reason:
-        return CheckedNet(name, (), (), (), (), skipped=str(reason.args[0]))
+        return CheckedNet(name, signature, (), (), (), skipped=str(reason.args[0]))
     except ModelError as error:
         if all(d.code == "SHP110" for d in error.diagnostics):  # a size must be known: checked where it is used
-            return CheckedNet(name, (), (), (), (), skipped=error.diagnostics[0].message)
+            return CheckedNet(name, signature, (), (), (), skipped=error.diagnostics[0].message)
         found.extend(error.diagnostics)
         return CheckedNet(name, (), (), (), (), skipped="it has errors")
+    made = dict(inputs)
+    inputs = [(each, made.get(each, written)) for each, written in signature]
     return CheckedNet(name, tuple(inputs), tuple(params), tuple(outputs), tuple(conditions))
 
 

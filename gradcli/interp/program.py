@@ -274,8 +274,18 @@ class Program:
     ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]:
         """Elaborate a net with its named dims as symbols: inputs, params, outputs as text, and the conditions.
 
-        Raises ModelError; LookupError with a reason where the net can only be checked where it is used.
+        Where a type begins in `...`, once without leading dims and once with one. Raises ModelError; LookupError with
+        a reason where the net can only be checked where it is used.
         """
+        types = [each.type for each in decl.inputs if each.type is not None]
+        checked = self._check_net(decl, None)
+        if any(isinstance(dim, ast.Ellipsis) for type_ in types for dim in type_.dims):
+            checked = self._check_net(decl, symbol("..."))
+        return checked
+
+    def _check_net(
+        self, decl: ast.Net, lead: Size | None
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]:
         ctx = Elaborator(self.scope, self.options)
         instance = ctx.named_net(self.scope, decl.name.id)
         with conditions() as found:
@@ -289,7 +299,7 @@ class Program:
                 item = self.scope.inputs.get(name_)
                 type_ = declared.type or (item.type if item else None)
                 if type_ is not None:
-                    dims = _symbolic_dims(ctx, symbols, type_)
+                    dims = _symbolic_dims(ctx, symbols, type_, lead)
                     bound[name_] = Arr(
                         ctx.region.builder.input(Aval(arrays.plain(dims), ctx.dtype(type_)), name_), dims
                     )
@@ -340,10 +350,12 @@ def output_names(ctx: Elaborator, decl: ast.Net, result: Any) -> tuple[str, ...]
     return tuple(names)
 
 
-def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type) -> tuple[Size, ...]:
+def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type, lead: Size | None) -> tuple[Size, ...]:
+    """The dims of a type with a symbol for each name that is not bound yet, and `lead` for `...`, if there is one."""
     found: list[Size] = []
     for expr in type_.dims:
         if isinstance(expr, ast.Ellipsis):
+            found.extend([] if lead is None else [lead])
             continue
         if isinstance(expr, ast.Name) and names.find_dim(ctx, frame, expr.id) is None:
             if expr.id in frame.scope.consts:

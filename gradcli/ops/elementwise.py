@@ -56,9 +56,9 @@ def _power_partials(x: Value, y: Value, out: Value) -> tuple[Value | float | Non
     elif number is not None:
         by_x = y if number == 1 else y * (x if number == 2 else apply("pow", x, number - 1))
     else:
-        zero = same(y, 0.0)
-        one_less = choose(zero, scalar(y, 1.0), y - 1.0)
-        by_x = choose(zero, scalar(y, 0.0), y * apply("pow", x, one_less))
+        nowhere = apply("logical_not", apply("greater", apply("abs", x), 0.0))  # at 0, or nan
+        safe = choose(apply("logical_and", same(y, 0.0), nowhere), scalar(x, 1.0), x)
+        by_x = y * apply("pow", safe, y - 1.0)
     log = apply("log", choose(same(x, 0.0), scalar(x, 1.0), x))
     return by_x, log * out
 
@@ -150,7 +150,7 @@ tanh = elementwise("tanh", "tanh", lambda x, out: (1.0 - out * out,), flops=8, f
                    doc="The hyperbolic tangent.")  # fmt: skip
 asinh = elementwise("asinh", "arcsinh", lambda x, out: (Per(apply("hypot", x, 1.0)),), flops=12, formula="1/sqrt(1 + x²)",
                     doc="The inverse hyperbolic sine.")  # fmt: skip
-acosh = elementwise("acosh", "arccosh", lambda x, out: (Per(apply("sqrt", (x - 1.0) * (x + 1.0))),), flops=12, low=1.2,
+acosh = elementwise("acosh", "arccosh", lambda x, out: (Per(apply("sqrt", x - 1.0) * apply("sqrt", x + 1.0)),), flops=12, low=1.2,
                     high=3.0, formula="1/sqrt(x² - 1)", doc="The inverse hyperbolic cosine.", conventions="inf at 1")  # fmt: skip
 atanh = elementwise("atanh", "arctanh", lambda x, out: (Per((1.0 - x) * (x + 1.0)),), flops=12, low=-0.8, high=0.8,
                     formula="1/(1 - x²)", doc="The inverse hyperbolic tangent.", conventions="inf at -1 and 1")  # fmt: skip

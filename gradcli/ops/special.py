@@ -1,6 +1,7 @@
 """Special functions, in the few elementwise functions that every array namespace has.
 
-All are computed in f64 and rounded once, so f16 and f32 results are right to the last digit.
+All but the logistic functions are computed in f64 and rounded once, so their f16 and f32 results are right to the last
+digit; those stay in the dtype of their operand, as exp does.
 
 - erf, erfc: rational approximations of W. J. Cody, *Rational Chebyshev approximations for the error function*,
   Math. Comp. 23 (1969), 631-637.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from gradcli.report.diagnostics import render_all
 from gradcli.report.signs import paint, printable
 from gradcli.request import CaseResult, CheckedNet, CheckResult
 
+WIDTH = 100  # of a list of params
 STATUS = {"passed": "help", "failed": "error", "error": "error"}
 
 
@@ -27,7 +29,7 @@ def _net(net: CheckedNet) -> Iterator[str]:
     results = outputs[0] if len(outputs) == 1 else f"({', '.join(outputs)})"
     yield f"net {net.name}({_typed(net.inputs)}){f' -> {results}' if outputs else ''}"
     if net.params:
-        yield f"  params      {_typed(net.params)}"
+        yield from wrap(_typed(net.params), WIDTH, initial_indent="  params ", subsequent_indent=" " * 9)
     if net.skipped:
         yield f"  not checked alone: {net.skipped}"
     elif net.conditions:
@@ -37,7 +39,7 @@ def _net(net: CheckedNet) -> Iterator[str]:
 
 
 def _typed(names: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{name}: {aval}" for name, aval in names)
+    return ", ".join(f"{name}: {aval}" if aval else name for name, aval in names)
 
 
 def findings_text(checks: Sequence[CheckResult]) -> str:

@@ -46,7 +46,7 @@ class Page:
 
 
 def page(result: Result, drawing: Drawing) -> Page:
-    """Values first where they were asked for, then gradients; `zero because` only where there is something to say."""
+    """Values first where they were asked for, then gradients."""
     grids = []
     if result.values is not None:
         grids.append(_grid("output", "value", result.values, drawing))
@@ -89,20 +89,19 @@ def _by(grads: Sequence[Entry]) -> str:
 
 
 def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
-    reasons = [zero_text(entry.zero) for entry in entries]
     titles = (first, "shape", "dtype", last)
     plain = [
         ((entry.name.removeprefix("value/"),), (shape_text(entry.array.shape),), (entry.dtype,)) for entry in entries
     ]
-    narrowed = drawing
     if drawing.width is not None:
         beside = Grid(titles[:3], tuple(plain)).widths()
-        if any(reasons):
-            beside.append(max(map(columns, ("zero because", *reasons))))
         left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
-        narrowed = replace(drawing, width=max(left, NARROWEST))
-    drawn = [tuple(draw(entry.array, narrowed)) for entry in entries]
-    rows = [(*cells, lines) for cells, lines in zip(plain, drawn, strict=True)]
-    if not any(reasons):
-        return Grid(titles, tuple(rows))
-    return Grid((*titles, "zero because"), tuple((*row, (why,)) for row, why in zip(rows, reasons, strict=True)))
+        drawing = replace(drawing, width=max(left, NARROWEST))
+    return Grid(titles, tuple((*cells, _drawn(entry, drawing)) for cells, entry in zip(plain, entries, strict=True)))
+
+
+def _drawn(entry: Entry, drawing: Drawing) -> Cell:
+    """The array; where it is all zero, why: `[0  0  0]   (no path)`."""
+    *lines, last = draw(entry.array, drawing)
+    why = zero_text(entry.zero)
+    return (*lines, f"{last}{' ' * GAP}({why})" if why else last)

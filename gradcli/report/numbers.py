@@ -23,8 +23,8 @@ def shortest(array: Array) -> list[str]:
         case "b":
             return ["true" if value else "false" for value in array.ravel().tolist()]
         case "f" if array.dtype.itemsize < 8:
-            texts: list[str] = array.ravel().astype("U").tolist()
-            return texts
+            # NumPy finds the digits, Python writes them, so that f32 and f64 change to exponents at the same size.
+            return [repr(float(text)) for text in array.ravel().astype("U").tolist()]
         case _:
             return list(map(repr, array.ravel().tolist()))
 
@@ -64,7 +64,7 @@ def json_number(value: float, dtype: str = "f64") -> str:
         with np.errstate(over="ignore"):
             held = np.array(value, dtype.replace("f", "float"))
         if np.isfinite(held) or not np.isfinite(value):
-            return NONFINITE.get(str(held), str(held))
+            value = float(str(held))
     return NONFINITE.get(repr(float(value)), repr(float(value)))
 
 

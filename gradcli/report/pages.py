@@ -10,6 +10,7 @@ from gradcli.report.signs import paint
 from gradcli.syntax.codes import Entry
 
 WIDTH = 80
+LONGEST, EDGE = 30, 4  # lines of a text that is shown whole, and those kept at each end of a longer one
 
 
 class OperatorDoc(Protocol):
@@ -78,8 +79,16 @@ def rule_page(entry: Entry, *, color: bool) -> str:
         lines += [*textwrap.wrap(" ".join(part.split()), WIDTH), ""]
     for title, text in (("Refused:", entry.broken), ("Repaired:", entry.repaired)):
         if text:
-            lines += [title, "", textwrap.indent(text.strip("\n"), "    "), ""]
+            lines += [title, "", textwrap.indent(_cut(text.strip("\n")), "    "), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _cut(text: str) -> str:
+    """`text`; of a long one its ends."""
+    lines = text.splitlines()
+    if len(lines) <= LONGEST:
+        return text
+    return "\n".join([*lines[:EDGE], f"… ({len(lines) - 2 * EDGE} lines)", *lines[-EDGE:]])
 
 
 def _fact(name: str, text: str, *, color: bool) -> Iterator[str]:

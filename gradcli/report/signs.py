@@ -30,7 +30,7 @@ def paint(text: str, style: str, *, color: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without what would move the cursor, turn the writing direction, or fail to be encoded; a tab is a blank."""
+    """`text` without what would move the cursor, turn the writing direction, or fail to be encoded; tabs are blanks."""
     if text.isprintable():
         return text
     return "".join(letter if letter == "\n" else " " if letter == "\t" else shown(letter) for letter in text)

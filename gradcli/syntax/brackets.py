@@ -28,6 +28,7 @@ def arrange(tokens: list[Token], problems: Problems) -> list[Token]:
         pairs = _Pairs(tokens, problems.source.text, nets_unindented=True)
         pairs.run()
     pairs.report(problems)
+    unopened = pairs.unopened
     depth = 0
     arranged: list[Token] = []
     for number, token in enumerate(tokens):
@@ -45,7 +46,7 @@ def arrange(tokens: list[Token], problems: Problems) -> list[Token]:
             elif kind in (")", "]"):
                 depth -= 1
                 token = Token(CLOSERS[tokens[pairs.partner[number]].kind], token.start, token.end)
-        elif kind in (")", "]"):
+        elif kind in (")", "]") or number in unopened:
             continue  # reported; it closes nothing
         arranged.append(token)
     return arranged
@@ -64,7 +65,7 @@ class _Pairs:
     _open: list[int] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=lambda: {"(": 0, "[": 0, "{": 0})
     _unclosed: list[tuple[int, int]] = field(default_factory=list)  # an opener, and the token that shows it
-    _unopened: list[int] = field(default_factory=list)
+    unopened: dict[int, None] = field(default_factory=dict)  # closers of nothing
     _crossed: set[int] = field(default_factory=set)  # closers that stand before the one that should come first
     _too_deep: int | None = None
 
@@ -82,9 +83,7 @@ class _Pairs:
                 if self._counts["{"] > DEEPEST and self._too_deep is None:
                     self._too_deep = number
             elif kind == "}":
-                self._give_up("([", number)
-                if self._open:
-                    self._match(number)
+                self._close_block(number)
             elif kind == "_END" and self.text.startswith(";", token.start):
                 self._give_up("([", number)
             elif kind in STATEMENT_WORDS and self._starts_line(number):
@@ -127,7 +126,7 @@ class _Pairs:
             problems.offsets.sort()
             if problems.full:
                 problems.raise_any()
-        for closer_number in self._unopened:
+        for closer_number in self.unopened:
             token = self.tokens[closer_number]
             help = f"remove it, or open a `{OPENERS[token.kind]}` before it"
             problems.add("SYN003", f"`{token.kind}` closes nothing", token.start, token.end, help=help)
@@ -195,9 +194,28 @@ class _Pairs:
             while self.tokens[self._open[-1]].kind != wanted:
                 self._unclosed.append((self._pop(), number))
         elif not self._counts["("] + self._counts["["]:
-            self._unopened.append(number)
+            self.unopened[number] = None
             return
         self._match(number)
+
+    def _close_block(self, number: int) -> None:
+        """`}`: the end of a block, unless the brackets that are open here are closed later on this line."""
+        if self._counts["("] + self._counts["["] and self._closes_later(number):
+            self.unopened[number] = None
+            return
+        self._give_up("([", number)
+        if self._open:
+            self._match(number)
+
+    def _closes_later(self, number: int) -> bool:
+        """Whether the line after this token closes more than it opens."""
+        depth = 0
+        for at in range(number + 1, len(self.tokens)):
+            token = self.tokens[at]
+            depth += (token.kind in CLOSERS) - (token.kind in OPENERS)
+            if depth < 0 or token.kind in ("_END", "{", "}"):
+                break
+        return depth < 0
 
     def _crosses(self, number: int) -> bool:
         """Whether this closer and the next close the two innermost brackets in the wrong order, as in `(x[0)]`."""

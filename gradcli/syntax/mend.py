@@ -108,6 +108,9 @@ def mend(kind: str, start: int, end: int, tokens: list[Token], problems: Problem
         case "WRONG_STRING":
             message = "this text does not end on its line"
             problems.add("SYN014", message, start, start + 1, label="opened here", help='close it with `"`')
+            if _opens_block(text, start, problems):
+                tokens += (Token("STRING", start, end - 1), Token("{", end - 1, end))
+                return
             meant = "STRING"
         case "WRONG_QUOTES" if after_name:
             problems.add("SYN010", "a derivative is not written `'`", start, start + 1, help="write `grad(f)(x)`")
@@ -121,6 +124,12 @@ def mend(kind: str, start: int, end: int, tokens: list[Token], problems: Problem
             meant = _character(text, start, tokens, problems)
     if meant:
         tokens.append(Token(meant, start, end))
+
+
+def _opens_block(text: str, start: int, problems: Problems) -> bool:
+    """Whether a text that does not end has taken in the `{` of a header."""
+    head = problems.source.text[:start].rpartition("\n")[2].split()
+    return text.endswith("{") and (not head or head[0] in ("net", "case", "for"))
 
 
 def _number(text: str) -> tuple[str, str | None]:

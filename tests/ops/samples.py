@@ -34,7 +34,7 @@ EMPTY: dict[str, list[Sample]] = {
     "reduce_all": [Sample((NONE,), {"axes": (0,)})],
     "cumsum": [Sample(((2, 0),), {"axis": 1, "reverse": True}), Sample(((2, 0),), {"axis": 0, "reverse": True})],
     "cumprod": [Sample(((2, 0),), {"axis": 1, "reverse": True}), Sample(((2, 0),), {"axis": 0, "reverse": True})],
-    "recurrence": [Sample(((2, 0), (2, 0)), {"axis": axis, "reverse": turned}) for axis, turned in ((0, True), (1, False))],
+    "recurrence": [Sample(((2, 0), (2, 0)), {"axis": axis, "reverse": axis == 0}) for axis in (0, 1)],
     "broadcast_to": [Sample(((1, 0),), {"shape": (2, 0)}), Sample(((2, 1),), {"shape": (2, 0)})],
     "slice": [Sample(((3,),), {"items": ((1, 0, 1),)}), Sample(((0, 3),), {"items": ((0, 0, 1), (2, 2, -1))})],
     "unslice": [Sample(((0, 3),), {"shape": (2, 3), **SPAN}), Sample(((0, 3),), {"shape": (0, 3), **SPAN})],
@@ -85,20 +85,26 @@ def graph_of(case: Case, arrays: Sequence[Array]) -> Graph:
     return graph
 
 
-def evaluate(graph: Graph, arrays: Sequence[Array]) -> list[Array]:
+def evaluate(graph: Graph, arrays: Sequence[Any], xp: Any = np) -> list[Any]:
     """One node after the other; each result must have the shape and the dtype that its rule foretold."""
-    env: dict[int, Array] = {}
+    env: dict[int, Any] = {}
     for value, array in zip(graph.inputs, arrays, strict=True):
         assert aval_of(array) == value.aval
         env[value.id] = array
-    with np.errstate(all="ignore"):
-        for node in graph.nodes:
-            made = node.prim.eval(np, *[env[value.id] for value in node.inputs], **node.params)
-            for out, result in zip(node.outs, made if isinstance(made, tuple) else (made,), strict=True):
-                array = np.asarray(result)
-                assert aval_of(array) == out.aval, f"{node.prim.name}: {aval_of(array)}, not {out.aval}"
-                env[out.id] = array
+    for node in graph.nodes:
+        made = results(node.prim, [env[value.id] for value in node.inputs], node.params, xp)
+        for out, array in zip(node.outs, made, strict=True):
+            assert aval_of(array) == out.aval, f"{node.prim.name}: {aval_of(array)}, not {out.aval}"
+            env[out.id] = array
     return [env[value.id] for value in graph.outputs]
+
+
+def results(prim: Primitive, arrays: Sequence[Any], params: dict[str, Any], xp: Any = np) -> tuple[Any, ...]:
+    """What `eval` gives, as arrays: NumPy gives scalars for those without dims."""
+    with np.errstate(all="ignore"):
+        made = prim.eval(xp, *arrays, **params)
+    made = made if isinstance(made, tuple) else (made,)
+    return tuple(map(np.asarray, made)) if xp is np else made
 
 
 def floats(values: Sequence[Any]) -> list[int]:
@@ -109,7 +115,9 @@ def floats(values: Sequence[Any]) -> list[int]:
 def walk(*, empty: bool = False) -> list[Any]:
     """All samples of all primitives as pytest parameters; with `empty`, the cases without elements."""
     cases = [(prim, _empty(prim) if empty else prim.samples) for prim in registry().values()]
-    return [pytest.param(Case(prim, s), id=f"{prim.name}-{k}") for prim, samples in cases for k, s in enumerate(samples)]
+    return [
+        pytest.param(Case(prim, s), id=f"{prim.name}-{k}") for prim, samples in cases for k, s in enumerate(samples)
+    ]
 
 
 def _empty(prim: Primitive) -> list[Sample]:

@@ -63,7 +63,27 @@ def test_two_operands(name: str) -> None:
     found = {"value": net.eval(**data)[0]}
     first, second = net.grad(**data, get_all=True), net.grad(**data, get_all=True, order=2)
     found |= {key: (first if len(key) == 2 else second)[by] for key, by in PARTIALS.items()}
-    np.testing.assert_array_equal(second["x,y"], second["y,x"])
+    np.testing.assert_allclose(second["x,y"], second["y,x"], rtol=RTOL)
     for key, array in found.items():
         scale = [max(abs(row[k]) for k in ("value", *PARTIALS)) for row in rows]
         assert_close(array, [row[key] for row in rows], scale, points)
+
+
+def test_mixed_derivative_of_pow_at_exponent_zero() -> None:
+    """d²(x**y)/dx dy = x**(y-1) (1 + y log x), in either order."""
+    found = gradcli.compile("net f(x, y) = x**y").grad(x=np.array(3.0), y=np.array(0.0), get_all=True, order=2)
+    assert found["y,x"] == pytest.approx(1 / 3)
+    assert found["x,y"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("name", "slope"), [("elu", 1.0), ("selu", 1.7580993408473766)])
+def test_elu_at_zero(name: str, slope: float) -> None:
+    """elu is differentiable at 0, with derivative 1; selu has a kink, and the slope of its left side, as in torch."""
+    found = gradcli.compile(f"net f(x) = {name}(x)").grad(x=np.array([-1e-300, 0.0]))
+    np.testing.assert_allclose(found["x"], [slope, slope], rtol=RTOL)
+
+
+def test_acosh_far_out() -> None:
+    """acosh'(x) = 1 / (sqrt(x - 1) sqrt(x + 1)), which is 1 / x where x * x overflows."""
+    found = gradcli.compile("net f(x) = acosh(x)").grad(x=np.array(1e200))
+    np.testing.assert_allclose(found["x"], 1e-200, rtol=RTOL)

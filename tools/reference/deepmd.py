@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
+import torch  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -21,8 +21,16 @@ HERE = Path(__file__).parents[2] / "models" / "deepmd"
 FRAMES, ATOMS = 4, 6
 ONSET, CUTOFF = 1.5, 3.0
 SHAPES = {
-    **{"embed.w1": (1, 8), "embed.b1": (8,), "embed.w2": (8, 8), "embed.b2": (8,)},
-    **{"fit.w1": (32, 16), "fit.b1": (16,), "fit.w2": (16, 16), "fit.b2": (16,), "fit.w3": (16, 1), "fit.b3": (1,)},
+    "embed.w1": (1, 8),
+    "embed.b1": (8,),
+    "embed.w2": (8, 8),
+    "embed.b2": (8,),
+    "fit.w1": (32, 16),
+    "fit.b1": (16,),
+    "fit.w2": (16, 16),
+    "fit.b2": (16,),
+    "fit.w3": (16, 1),
+    "fit.b3": (1,),
 }
 
 Floats = NDArray[np.float64]
@@ -102,7 +110,8 @@ def main() -> None:
     initial = {n: torch.tensor(random.standard_normal(s) / np.sqrt(s[0])) for n, s in SHAPES.items()}
     initial["fit.b3"] = torch.tensor([energies.mean() / ATOMS])
     weights = train(r, energy, force, initial, 600)
-    save_file({name: np.ascontiguousarray(value.numpy()) for name, value in weights.items()}, HERE / "params.safetensors")
+    arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in weights.items()}
+    save_file(arrays, HERE / "params.safetensors")
 
     weights = {name: value.clone().requires_grad_() for name, value in weights.items()}
     loss, own, slopes = loss_of(r, energy, force, weights)

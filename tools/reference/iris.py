@@ -14,12 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
+import torch  # type: ignore[import-not-found]
 from safetensors.numpy import save_file
-from torch.nn.functional import cross_entropy
 
 HERE = Path(__file__).parents[2] / "models" / "iris"
-SHAPES = {"w1": (4, 8), "b1": (8,), "w2": (8, 3), "b2": (3,)}
+SHAPES = {"Logits.w1": (4, 8), "Logits.b1": (8,), "Logits.w2": (8, 3), "Logits.b2": (3,)}
 
 Weights = dict[str, torch.Tensor]
 
@@ -27,7 +26,8 @@ Weights = dict[str, torch.Tensor]
 def logits(x: torch.Tensor, w: Weights) -> torch.Tensor:
     """f64[n, 4] → f64[n, 3]; the columns of `x` are standardised with the population's deviation."""
     standard = (x - x.mean(0)) / x.std(0, correction=0)
-    return torch.tanh(standard @ w["w1"] + w["b1"]) @ w["w2"] + w["b2"]
+    w1, b1, w2, b2 = (w[name] for name in SHAPES)
+    return torch.tanh(standard @ w1 + b1) @ w2 + b2
 
 
 def fit(x: torch.Tensor, species: torch.Tensor, w: Weights) -> Weights:
@@ -38,12 +38,21 @@ def fit(x: torch.Tensor, species: torch.Tensor, w: Weights) -> Weights:
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         decay = sum((v * v).sum() for v in weights.values())
-        loss = cross_entropy(logits(x, weights), species) + 1e-3 * decay
+        loss = torch.nn.functional.cross_entropy(logits(x, weights), species) + 1e-3 * decay
         loss.backward()
         return loss
 
     optimiser.step(closure)
     return {name: value.detach() for name, value in weights.items()}
+
+
+def descend(x: torch.Tensor, species: torch.Tensor, w: Weights, steps: int, rate: float) -> torch.Tensor:
+    """The loss after some steps of gradient descent, which can be differentiated by the weights it starts from."""
+    for _ in range(steps):
+        loss = torch.nn.functional.cross_entropy(logits(x, w), species)
+        gradients = torch.autograd.grad(loss, list(w.values()), create_graph=True)
+        w = {name: value - rate * d for (name, value), d in zip(w.items(), gradients, strict=True)}
+    return torch.nn.functional.cross_entropy(logits(x, w), species)
 
 
 def save(name: str, weights: Weights) -> None:
@@ -59,14 +68,18 @@ def main() -> None:
     save("initial.safetensors", initial)
 
     weights = {name: value.clone().requires_grad_() for name, value in initial.items()}
-    loss = cross_entropy(logits(x, weights), species)
+    loss = torch.nn.functional.cross_entropy(logits(x, weights), species)
     gradients = torch.autograd.grad(loss, [*weights.values(), x])
     expected = {"loss": loss, **dict(zip([f"gradient.{n}" for n in [*weights, "x"]], gradients, strict=True))}
+
+    expected["after"] = descend(x.detach(), species, weights, 10, 0.5)
+    gradients = torch.autograd.grad(expected["after"], list(weights.values()))
+    expected |= dict(zip([f"after.{name}" for name in weights], gradients, strict=True))
 
     trained = fit(x.detach(), species, initial)
     save("trained.safetensors", trained)
     z = logits(x, trained)
-    expected["trained.loss"] = cross_entropy(z, species)
+    expected["trained.loss"] = torch.nn.functional.cross_entropy(z, species)
     expected["trained.accuracy"] = (z.argmax(1) == species).double().mean()
     np.savez(HERE / "expected.npz", **{name: value.detach().numpy() for name, value in expected.items()})
     print(f"loss {loss.item():.4f}, fitted {expected['trained.loss'].item():.4f}", end=", ")

@@ -13,8 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
-from mpmath import diff, mp, mpf
+import torch  # type: ignore[import-not-found]
+from mpmath import diff, mp, mpf  # type: ignore[import-untyped]
 from mpmath import tanh as mp_tanh
 from safetensors.numpy import save_file
 
@@ -47,12 +47,13 @@ def loss_of(t: torch.Tensor, x: torch.Tensor, x0: torch.Tensor, tb: torch.Tensor
     return inside + initial + ends[0] + ends[1]
 
 
-def train(points: tuple[torch.Tensor, ...], w: Weights, steps: int) -> Weights:
+def train(points: list[torch.Tensor], w: Weights, steps: int) -> Weights:
     weights = {name: value.clone().requires_grad_() for name, value in w.items()}
     optimiser = torch.optim.Adam(weights.values(), lr=0.01)
     for step in range(steps):
         optimiser.zero_grad()
-        loss = loss_of(*points, weights)
+        t, x, x0, tb = points
+        loss = loss_of(t, x, x0, tb, weights)
         loss.backward(inputs=list(weights.values()))
         optimiser.step()
         if step % 100 == 0:
@@ -79,18 +80,14 @@ def check(t: float, x: float, w: Weights, found: dict[str, torch.Tensor]) -> Non
 def main() -> None:
     torch.set_num_threads(1)
     random = np.random.default_rng(1)
-    points = {
-        "t": random.uniform(0, 1, 64),
-        "x": random.uniform(-1, 1, 64),
-        "x0": np.linspace(-1, 1, 21),
-        "tb": np.linspace(0, 1, 11),
-    }
-    np.savez(HERE / "points.npz", **points)
-    t, x = (torch.tensor(points[name], requires_grad=True) for name in ("t", "x"))
-    x0, tb = torch.tensor(points["x0"]), torch.tensor(points["tb"])
+    t = torch.tensor(random.uniform(0, 1, 64), requires_grad=True)
+    x = torch.tensor(random.uniform(-1, 1, 64), requires_grad=True)
+    x0, tb = torch.tensor(np.linspace(-1, 1, 21)), torch.tensor(np.linspace(0, 1, 11))
+    np.savez(HERE / "points.npz", t=t.detach().numpy(), x=x.detach().numpy(), x0=x0.numpy(), tb=tb.numpy())
     initial = {n: torch.tensor(random.standard_normal(s) / np.sqrt(s[0])) for n, s in SHAPES.items()}
-    weights = train((t, x, x0, tb), initial, 300)
-    save_file({name: np.ascontiguousarray(value.numpy()) for name, value in weights.items()}, HERE / "params.safetensors")
+    weights = train([t, x, x0, tb], initial, 300)
+    arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in weights.items()}
+    save_file(arrays, HERE / "params.safetensors")
 
     weights = {name: value.clone().requires_grad_() for name, value in weights.items()}
     expected = derivatives(t, x, weights)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from mpmath import cos, log, mp, mpf, sin
+from mpmath import cos, log, mp, mpf, sin  # type: ignore[import-untyped]
 
 TARGET = Path(__file__).parents[2] / "models" / "survey" / "expected.npz"
 

@@ -1,0 +1,197 @@
+"""Loops: their turns written out one after another."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import gradcli
+from tests.interp.nets import grads, other_lines, refused, same, value
+
+
+def loop(*inside: str, before: str = "s = 0.0", bounds: str = "0..4", result: str = "s", signature: str = "x: f64[n]") -> str:
+    lines = "\n".join(f"    {line}" for line in inside)
+    return f"net main({signature}) {{\n  {before}\n  for i in {bounds} {{\n{lines}\n  }}\n  return {result}\n}}\n"
+
+
+X = [1.0, 2.0, 3.0, 4.0]
+
+
+def test_i_runs_from_the_first_bound_to_below_the_second() -> None:
+    same(value(loop("s = 10 * s + i", signature="x: f64"), x=0.0), 123.0)
+    same(value(loop("s = 10 * s + i", signature="x: f64", bounds="2..5"), x=0.0), 234.0)
+
+
+def test_an_empty_loop_does_nothing() -> None:
+    same(value(loop("s = s + x", bounds="3..3", before="s = x"), x=X), X)
+    same(value(loop("s = s + x", bounds="3..1", before="s = x"), x=X), X)
+
+
+def test_carried_names_and_derivatives() -> None:
+    same(value(loop("s = s + x[i] * x[i]"), x=X), 30.0)
+    same(grads(loop("s = s + x[i] * x[i]"), x=X)["x"], 2 * np.array(X))
+    power = loop("s = s * x", before="s = x")
+    same(grads(power, x=X)["x"], 5 * np.array(X) ** 4, rtol=1e-13)
+
+
+def test_names_first_bound_in_the_body_stay_in_it() -> None:
+    refused(loop("t = x[i]", "s = s + t", result="t"), "NAM001", "t", x=X)
+
+
+def test_the_loop_variable_stays_in_the_loop() -> None:
+    refused(loop("s = s + x[i]", result="s + i"), "NAM001", "i", x=X)
+
+
+def test_a_name_of_the_first_turn_is_not_seen_in_the_second() -> None:
+    refused(loop("s = s + t", "t = x[i]"), "NAM001", "t", x=X)
+
+
+def test_bounds_may_be_dims_statics_and_consts() -> None:
+    same(value(loop("s = s + x[i]", bounds="0..n"), x=X), 10.0)
+    same(value("const k = 2\n" + loop("s = s + x[i]", bounds="k..2*k"), x=X), 7.0)
+    same(value(loop("s = s + x[i]", bounds="1..size(n) - 1"), x=X), 5.0)
+
+
+def test_bounds_that_are_data_are_refused() -> None:
+    refused(loop("s = s + 1", bounds="0..k", signature="k: i64"), "SHP110", "k", k=np.int64(3))
+
+
+def test_a_loop_inside_a_loop() -> None:
+    text = "net main(x: f64[n, m]) {\n  s = 0.0\n  for i in 0..n {\n    for j in i..m {\n      s = s + x[i, j]\n    }\n  }\n  return s\n}\n"
+    a = np.arange(12.0).reshape(3, 4)
+    same(value(text, x=a), np.triu(a).sum())
+    same(grads(text, x=a)["x"], np.triu(np.ones((3, 4))))
+
+
+def test_the_inner_bound_may_be_the_outer_variable() -> None:
+    text = "net main(x: f64) {\n  for i in 0..4 {\n    for j in 0..i {\n      x = x + 1\n    }\n  }\n  return x\n}\n"
+    same(value(text, x=0.0), 6.0)
+
+
+@pytest.mark.parametrize(("index", "value_"), [("i - 1", -1), ("i - 2", -2), ("-i - 1", -1), ("-1 + i", -1), ("2 * i - 1", -1)])
+def test_a_negative_index_with_a_loop_variable_is_an_error(index: str, value_: int) -> None:
+    found = refused(loop(f"s = s + x[{index}]"), "SHP114", x=X)
+    assert str(value_) in found.message
+    assert found.span is not None
+    assert found.span.line == 4
+
+
+def test_a_negative_index_in_a_slice_with_a_loop_variable_is_an_error() -> None:
+    refused(loop("s = s + sum(x[i - 1:i + 1])"), "SHP114", x=X)
+
+
+def test_a_negative_index_through_a_name_is_an_error() -> None:
+    refused(loop("j = i - 1", "s = s + x[j]"), "SHP114", x=X)
+
+
+def test_a_negative_constant_index_in_a_loop_is_numpys() -> None:
+    same(value(loop("s = s + x[-1]"), x=X), 16.0)
+
+
+def test_an_index_with_a_loop_variable_out_of_range_is_an_error_before_anything_runs() -> None:
+    found = refused(loop("s = s + x[i + 1]"), "SHP108", x=X)
+    assert "4" in found.message
+
+
+def test_slices_with_the_loop_variable() -> None:
+    same(value(loop("s = s + sum(x[i:i + 1])"), x=X), 10.0)
+    same(value(loop("s = s + sum(x[:i])"), x=X), 1.0 + 3.0 + 6.0)
+
+
+def test_a_carried_name_may_change_its_shape_each_turn() -> None:
+    same(value(loop("xs = concat([xs, [x[i]]])", before="xs = [0.0]", result="xs"), x=X), [0.0, *X])
+
+
+def test_a_weak_start_takes_the_dtype_of_the_body() -> None:
+    same(value(loop("s = s + x[i]", signature="x: f32[n]"), x=X), 10.0, "f32")
+
+
+def test_a_shape_that_changes_in_the_first_turn() -> None:
+    same(value(loop("s = s + x"), x=X), 4 * np.array(X))
+
+
+def test_parallel_rebinding_of_several_names() -> None:
+    text = "net main(x: f64) {\n  a, b = (x, x)\n  for i in 0..8 {\n    a, b = (b, a + b)\n  }\n  return a\n}\n"
+    same(value(text, x=1.0), 34.0)
+    same(grads(text, x=1.0)["x"], 34.0)
+
+
+def test_indexed_assignment_in_a_loop() -> None:
+    text = loop("y[i] = x[i] * i", "y[0] += 1", before="y = zeros([n])", result="y")
+    same(value(text, x=X), [4.0, 2.0, 6.0, 12.0])
+
+
+def test_layers_in_a_loop() -> None:
+    text = """
+net S(x) {
+  param w: f64 = 2.0
+  return w * x
+}
+net main(x: f64) {
+  layer h[3] = S
+  for i in 0..3 {
+    x = h[i](x)
+  }
+  return x
+}
+"""
+    same(value(text, x=1.0), 8.0)
+    g = grads(text, x=1.0, wrt="params")
+    assert list(g) == ["h.0.w", "h.1.w", "h.2.w"]
+    same(g["h.1.w"], 4.0)
+
+
+def test_a_layer_out_of_range_is_an_error() -> None:
+    text = "net S(x) {\n  param w: f64 = 2.0\n  return w * x\n}\nnet main(x: f64) {\n  layer h[3] = S\n  return h[3](x)\n}\n"
+    found = refused(text, "SHP108", x=1.0)
+    assert "3" in found.message
+
+
+def test_a_layer_index_is_known() -> None:
+    text = "net S(x) {\n  param w: f64 = 2.0\n  return w * x\n}\nnet main(x: f64, k: i64) {\n  layer h[3] = S\n  return h[k](x)\n}\n"
+    refused(text, "SHP110", x=1.0, k=np.int64(1))
+
+
+def test_a_thousand_turns() -> None:
+    start = time.perf_counter()
+    same(grads(loop("s = s * 1.001 + x", before="s = x", bounds="0..1000"), x=[1.0])["x"], [(1.001**1001 - 1) / 0.001], rtol=1e-9)
+    assert time.perf_counter() - start < 60
+
+
+def test_too_many_turns_are_refused() -> None:
+    refused(loop("s = s + 1", bounds="0..1_000_000_000_000", signature="x: f64"), "NUM003", x=0.0)
+
+
+def test_a_loop_that_stops_early_is_refused_in_this_release() -> None:
+    text = "net main(x: f64) {\n  for i in 0..9 while x > 1 {\n    x = x / 2\n  }\n  return x\n}\n"
+    found = refused(text, "EDN002", x=1.0)
+    assert "release" in found.message
+
+
+def test_while_alone_is_refused_with_a_bound() -> None:
+    with pytest.raises(gradcli.ModelError) as caught:
+        gradcli.compile("net main(x: f64) {\n  while x > 1 {\n    x = x / 2\n  }\n  return x\n}\n")
+    assert caught.value.diagnostics[0].code == "SYN013"
+
+
+def test_a_return_in_a_loop_is_refused() -> None:
+    with pytest.raises(gradcli.ModelError) as caught:
+        gradcli.compile("net main(x: f64) {\n  for i in 0..9 {\n    return x\n  }\n}\n")
+    assert caught.value.diagnostics[0].code == "SYN018"
+
+
+def test_an_error_in_a_later_turn_is_told_once() -> None:
+    with pytest.raises(gradcli.ModelError) as caught:
+        value(loop("s = s + unknown"), x=X)
+    assert len(caught.value.diagnostics) == 1
+
+
+def test_a_loop_variable_is_weak() -> None:
+    same(value(loop("s = s + i * x[i]", signature="x: f32[n]"), x=X), 20.0, "f32")
+
+
+def test_an_index_out_of_range_names_where_the_array_came_from() -> None:
+    found = refused(loop("s = s + x[i]", bounds="0..9"), "SHP108", x=X)
+    assert 1 in other_lines(found)
