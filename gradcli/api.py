@@ -173,6 +173,13 @@ def _fits(feed: Feed, fed: Fed, prepared: Prepared) -> None:
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def start_single() -> None:
+    """Let BLAS begin with one thread; to be called by a process that runs one command, before NumPy is imported."""
+    from gradcli.backends import start_single as begin
+
+    begin()
+
+
 def machine_of(request: Request) -> Machine:
     from gradcli.engine import Machine
 

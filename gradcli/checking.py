@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gradcli.interp.cases import prepare_case
 from gradcli.interp.program import Program
+from gradcli.interp.symbolic import check_net
 from gradcli.request import CheckedNet, CheckResult, ModelFile, Request
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, ModelError
@@ -60,7 +61,7 @@ def _check_net(program: Program, decl: ast.Net, found: list[Diagnostic]) -> Chec
     name = decl.name.id
     signature = tuple((i.name.id, " ".join(i.type.span.text.split()) if i.type else "") for i in decl.inputs)
     try:
-        inputs, params, outputs, conditions = program.check_net(decl)
+        inputs, params, outputs, conditions = check_net(program.scope, program.options, decl)
     except LookupError as reason:
         return CheckedNet(name, signature, (), (), (), skipped=str(reason.args[0]))
     except ModelError as error:

@@ -61,8 +61,9 @@ def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]
         from gradcli.backends import cupy
 
         return cupy.run(plan, inputs, device=machine.device)
-    from gradcli.backends import numpy
+    from gradcli.backends import numpy, suit
 
+    suit(machine.threads, plan.blas_flops)
     return numpy.run(plan, inputs)
 
 

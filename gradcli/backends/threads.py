@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+WORTH_THREADS = 1 << 30  # operations: about what one core does while the threads of the others start
 VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SETTERS = (
     "scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
@@ -27,6 +28,30 @@ def limit_threads(threads: int | None) -> int:
             for function in _functions(SETTERS):
                 function(threads)
     return threads_in_use(threads)
+
+
+def start_single() -> None:
+    """Have BLAS begin with one thread, unless the environment says how many; `suit` gives it more where that pays.
+
+    Starting a thread for every core takes OpenBLAS as long as importing the rest of NumPy, and most models are small.
+    """
+    if not any(name in os.environ for name in VARIABLES):
+        for name in VARIABLES:
+            os.environ[name] = "1"
+        _started_single.append(True)
+
+
+_started_single: list[bool] = []
+
+
+def suit(threads: int | None, flops: int) -> int:
+    """The threads for a plan with so many BLAS operations: those asked for, else all where they pay, else as it is.
+
+    Gives how many are used. A process that did not `start_single` keeps what it has.
+    """
+    if threads is None and _started_single and flops >= WORTH_THREADS:
+        threads = cores()
+    return limit_threads(threads)
 
 
 def threads_in_use(threads: int | None = None) -> int:

@@ -84,6 +84,7 @@ def _run(file: ModelFile, request: Request, output: Output, voice: Voice, compar
         results.check_target(target)
     from gradcli import api
 
+    api.start_single()
     result = api.run(file, request)
     if voice.verbose:
         say(_backend(result))

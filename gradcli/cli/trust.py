@@ -162,6 +162,7 @@ def test_verb(
     from gradcli import api
     from gradcli.report.progress import Bar
 
+    api.start_single()
     with Bar(
         sys.stderr, enabled=sys.stderr.isatty() and not voice.quiet, color=colored(voice.color, sys.stderr)
     ) as bar:

@@ -1,7 +1,7 @@
 """A model ready to be asked: its entry net elaborated on inputs that are known, or symbolic while only `check` looks.
 
 `Program` is a file with what the user changed (consts, dtype). `prepare` gives the entry net's graph with what each
-graph input is fed by; `check_net` elaborates a net for all sizes at once.
+graph input is fed by. `symbolic` elaborates a net for all sizes at once.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradcli.interp import arrays, calls, expressions, names
+from gradcli.interp import arrays, calls, expressions
 from gradcli.interp.elaborate import Elaborator, Options
 from gradcli.interp.feeds import settle_dtype
 from gradcli.interp.modules import load_scope
 from gradcli.interp.params import Computed
-from gradcli.interp.scope import Data, Frame, Scope
+from gradcli.interp.scope import Data, Scope
 from gradcli.interp.values import Arr, ListV, NetV, Poisoned, TupleV, flatten, is_number
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import Name, Size, conditions, symbol
+from gradcli.ir.dims import Size
 from gradcli.ir.graph import Graph, Value
 from gradcli.ir.primitive import ShapeError
 from gradcli.syntax import ast
@@ -269,54 +269,6 @@ class Program:
 
     # ── all sizes at once ───────────────────────────────────────────────────────────────────────────────────
 
-    def check_net(
-        self, decl: ast.Net
-    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]:
-        """Elaborate a net with its named dims as symbols: inputs, params, outputs as text, and the conditions.
-
-        Where a type begins in `...`, once without leading dims and once with one. Raises ModelError; LookupError with
-        a reason where the net can only be checked where it is used.
-        """
-        types = [each.type for each in decl.inputs if each.type is not None]
-        checked = self._check_net(decl, None)
-        if any(isinstance(dim, ast.Ellipsis) for type_ in types for dim in type_.dims):
-            checked = self._check_net(decl, symbol("..."))
-        return checked
-
-    def _check_net(
-        self, decl: ast.Net, lead: Size | None
-    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]:
-        ctx = Elaborator(self.scope, self.options)
-        instance = ctx.named_net(self.scope, decl.name.id)
-        with conditions() as found:
-            symbols = Frame(self.scope, instance.instance, net=decl)
-            net = NetV(decl, self.scope, instance.instance, statics=tuple(symbol(s.id) for s in decl.statics) or None)
-            for name, size in zip(decl.statics, net.statics or (), strict=False):
-                symbols.dims[name.id] = (size, name.span)
-            bound: dict[str, Any] = {}
-            for declared in decl.inputs:
-                name_ = declared.name.id
-                item = self.scope.inputs.get(name_)
-                type_ = declared.type or (item.type if item else None)
-                if type_ is not None:
-                    dims = _symbolic_dims(ctx, symbols, type_, lead)
-                    bound[name_] = Arr(
-                        ctx.region.builder.input(Aval(arrays.plain(dims), ctx.dtype(type_)), name_), dims
-                    )
-                elif declared.default is None:
-                    raise LookupError(f"its input {name_} has no type: checked where it is used")
-            ctx.run.entry = instance.instance.path
-            result = run_entry(ctx, net, bound, decl)
-            outputs = calls.flat_arrays(ctx, result, decl.name.span)
-        names = output_names(ctx, decl, result)
-        params = [(net.instance.name(p), ctx.run.params[p].arr) for p in net.instance.params]
-        return (
-            [(name, str(arr)) for name, arr in bound.items()],
-            [(name, str(arr)) for name, arr in params],
-            [(name, str(arr)) for name, arr in zip(names, outputs, strict=True)],
-            [c.text for c in found],
-        )
-
 
 def run_entry(ctx: Elaborator, net: NetV, bound: dict[str, Any], decl: ast.Net) -> Any:
     """Call the entry net; raises ModelError with every error that was kept."""
@@ -348,25 +300,6 @@ def output_names(ctx: Elaborator, decl: ast.Net, result: Any) -> tuple[str, ...]
             seen[n] = seen.get(n, 0) + 1
         return tuple(n if n and seen[n] == 1 else f"out{k}" for k, n in enumerate(names))
     return tuple(names)
-
-
-def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type, lead: Size | None) -> tuple[Size, ...]:
-    """The dims of a type with a symbol for each name that is not bound yet, and `lead` for `...`, if there is one."""
-    found: list[Size] = []
-    for expr in type_.dims:
-        if isinstance(expr, ast.Ellipsis):
-            found.extend([] if lead is None else [lead])
-            continue
-        if isinstance(expr, ast.Name) and names.find_dim(ctx, frame, expr.id) is None:
-            if expr.id in frame.scope.consts:
-                found.append(calls.size_of(ctx, frame, expr))
-                continue
-            made = symbol(expr.id, Name(expr.id))
-            frame.dims[expr.id] = (made, expr.span)
-            found.append(made)
-        else:
-            found.append(calls.size_of(ctx, frame, expr))
-    return tuple(found)
 
 
 def _list_nets(nets: Mapping[str, ast.Net]) -> str:

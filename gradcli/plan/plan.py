@@ -58,7 +58,12 @@ class Plan:
     largest: Value | None  # the value that takes most
     largest_bytes: int
     at_peak: Node | None  # the node that runs when most is alive
+    blas_flops: int  # arithmetic of matrix products
     compiled: dict[str, Any] = field(default_factory=dict, repr=False)  # one program for each backend, made when run
+
+
+def _blas_flops(node: Node) -> int:
+    return node.prim.flops(node) if node.prim.name == "matmul" else 0
 
 
 def make_plan(graph: Graph) -> Plan:
@@ -97,7 +102,7 @@ class _Planner:
         results = self.results()
         return Plan(
             graph, inputs, tuple(slots), tuple(steps), results, self.n_slots, self.peak, input_bytes,
-            self.largest, self.largest_bytes, self.at_peak,
+            self.largest, self.largest_bytes, self.at_peak, sum(map(_blas_flops, graph.nodes)),
         )  # fmt: skip
 
     # ── one step ────────────────────────────────────────────────────────────────────────────────────────────

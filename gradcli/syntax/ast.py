@@ -18,7 +18,12 @@ def node(cls: type[T]) -> type[T]:
     """What `dataclass(frozen=True, slots=True, eq=False, repr=False)` makes, at a fifth of its price: there are forty
     of them, and every command pays for all."""
     names = tuple(cls.__annotations__)
-    space: dict[str, Any] = {"__slots__": names, "__match_args__": names, "__setattr__": _frozen, "__delattr__": _frozen}
+    space: dict[str, Any] = {
+        "__slots__": names,
+        "__match_args__": names,
+        "__setattr__": _frozen,
+        "__delattr__": _frozen,
+    }
     space |= {"__module__": cls.__module__, "__doc__": cls.__doc__, "__annotations__": cls.__annotations__}
     given = ", ".join(f"{name}=cls.{name}" if name in cls.__dict__ else name for name in names)
     body = "".join(f"\n  _{name}(self, {name})" for name in names)

@@ -27,7 +27,7 @@ CASES = (
 
 def test_a_checked_net_says_what_it_is_proved_for() -> None:
     assert check_text(CheckResult("a.net", (), (NET,)), color=False) == (
-        "a.net\n  net Net(x: f32[m, k]) -> f32[m]\n    params      z: f32[1]\n    holds where m > 0\n"
+        "a.net\n  net Net(x: f32[m, k]) -> f32[m]\n    params z: f32[1]\n    holds where m > 0\n"
     )
 
 

@@ -248,6 +248,24 @@ def test_a_block_as_in_python_costs_one_message() -> None:
     assert places("net f(x):\n  y = x\n  return y\n\nnet g(x) = x\n") == [("SYN004", 1, 9)]
 
 
+def test_brackets_that_cross_cost_one_message() -> None:
+    (only,) = errors("net f(x) = sum(x[0)]\n")
+    assert (only.code, only.message, only.help) == ("SYN003", "`[` is closed by `)`", "write `])`")
+    assert [other.text for other in only.others] == ["opened here"]
+
+
+def test_a_brace_among_other_brackets_costs_one_message() -> None:
+    assert places("net f(x) = where(x > 0, x}, exp(x))\n") == [("SYN003", 1, 26)]
+    assert places(in_net("y = g(x, [1}, 2])")) == [("SYN003", 2, 14)]
+    assert places("net f(x) { return g(x }\n") == [("SYN002", 1, 20)]
+
+
+def test_a_text_without_end_does_not_take_the_bracket_that_opens_a_block() -> None:
+    assert places('net f("x) {\n  y = 1\n  return y\n}\n') == [("SYN014", 1, 7)]
+    assert places('"net f(x) {\n  y = 1\n  return y\n}\n') == [("SYN014", 1, 1)]
+    assert places('case "squares {\n  expect 1\n}\n') == [("SYN014", 1, 6)]
+
+
 def test_at_most_twenty_are_reported() -> None:
     assert len(errors(in_net(*["y = = 1"] * 50))) == 20
     assert len(errors(in_net(*["y = x^2"] * 50))) == 20

@@ -1,0 +1,79 @@
+"""Nets elaborated for all sizes: their named dims are symbols, and what must hold of these is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradcli.interp import arrays, calls, names
+from gradcli.interp.elaborate import Elaborator, Options
+from gradcli.interp.program import output_names, run_entry
+from gradcli.interp.scope import Frame, Scope
+from gradcli.interp.values import Arr, NetV
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import Name, Size, conditions, symbol
+from gradcli.syntax import ast
+
+Checked = tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]
+
+
+def check_net(scope: Scope, options: Options, decl: ast.Net) -> Checked:
+    """Elaborate a net with its named dims as symbols: inputs, params, outputs as text, and the conditions.
+
+    Where a type begins in `...`, once without leading dims and once with one. Raises ModelError; LookupError with
+    a reason where the net can only be checked where it is used.
+    """
+    types = [each.type for each in decl.inputs if each.type is not None]
+    checked = _check_net(scope, options, decl, None)
+    if any(isinstance(dim, ast.Ellipsis) for type_ in types for dim in type_.dims):
+        checked = _check_net(scope, options, decl, symbol("..."))
+    return checked
+
+
+def _check_net(scope: Scope, options: Options, decl: ast.Net, lead: Size | None) -> Checked:
+    ctx = Elaborator(scope, options)
+    instance = ctx.named_net(scope, decl.name.id)
+    with conditions() as found:
+        symbols = Frame(scope, instance.instance, net=decl)
+        net = NetV(decl, scope, instance.instance, statics=tuple(symbol(s.id) for s in decl.statics) or None)
+        for name, size in zip(decl.statics, net.statics or (), strict=False):
+            symbols.dims[name.id] = (size, name.span)
+        bound: dict[str, Any] = {}
+        for declared in decl.inputs:
+            name_ = declared.name.id
+            item = scope.inputs.get(name_)
+            type_ = declared.type or (item.type if item else None)
+            if type_ is not None:
+                dims = _symbolic_dims(ctx, symbols, type_, lead)
+                bound[name_] = Arr(ctx.region.builder.input(Aval(arrays.plain(dims), ctx.dtype(type_)), name_), dims)
+            elif declared.default is None:
+                raise LookupError(f"its input {name_} has no type: checked where it is used")
+        ctx.run.entry = instance.instance.path
+        result = run_entry(ctx, net, bound, decl)
+        outputs = calls.flat_arrays(ctx, result, decl.name.span)
+    names = output_names(ctx, decl, result)
+    params = [(net.instance.name(p), ctx.run.params[p].arr) for p in net.instance.params]
+    return (
+        [(name, str(arr)) for name, arr in bound.items()],
+        [(name, str(arr)) for name, arr in params],
+        [(name, str(arr)) for name, arr in zip(names, outputs, strict=True)],
+        [c.text for c in found],
+    )
+
+
+def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type, lead: Size | None) -> tuple[Size, ...]:
+    """The dims of a type with a symbol for each name that is not bound yet, and `lead` for `...`, if there is one."""
+    found: list[Size] = []
+    for expr in type_.dims:
+        if isinstance(expr, ast.Ellipsis):
+            found.extend([] if lead is None else [lead])
+            continue
+        if isinstance(expr, ast.Name) and names.find_dim(ctx, frame, expr.id) is None:
+            if expr.id in frame.scope.consts:
+                found.append(calls.size_of(ctx, frame, expr))
+                continue
+            made = symbol(expr.id, Name(expr.id))
+            frame.dims[expr.id] = (made, expr.span)
+            found.append(made)
+        else:
+            found.append(calls.size_of(ctx, frame, expr))
+    return tuple(found)
