@@ -45,7 +45,8 @@ class Derived:
 def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], list[Diagnostic]]:
     """The inputs and params to differentiate by. Raises ModelError DIF001 or DIF003."""
     inputs = [Target(f.name, "input", f.position) for f in prepared.inputs]
-    params = [Target(f.name, "param", f.position) for f in prepared.params]
+    named = [Target(f.name, "param", f.position) for f in prepared.params]
+    params = [t for t in named if prepared.graph.inputs[t.position].aval.is_float]
     floats = [t for t in inputs if prepared.graph.inputs[t.position].aval.is_float]
     notes: list[Diagnostic] = []
     if request.wrt is not None:
@@ -53,7 +54,10 @@ def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], 
             raise fail(
                 "DIF003", "`--wrt` already says what to differentiate by", help="leave out --get-all and --get-by-list"
             )
-        return _words(prepared, request.wrt, inputs, floats, params), notes
+        return _words(prepared, request.wrt, [*inputs, *named], floats, params), notes
+    if request.get_by_list and len(params) < len(named):
+        left = [t.name for t in named if t not in params]
+        notes.append(Diagnostic("DIF001", f"left out, as not float: {', '.join(left)}", severity="note"))
     if request.get_by_list and not params:
         raise fail("DIF003", f"{prepared.net} has no params", help="declare one: `param w: f32[3] = zeros()`")
     if request.get_all or not request.get_by_list:
@@ -71,11 +75,11 @@ def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], 
 
 
 def _words(
-    prepared: Prepared, words: str, inputs: list[Target], floats: list[Target], params: list[Target]
+    prepared: Prepared, words: str, every: list[Target], floats: list[Target], params: list[Target]
 ) -> list[Target]:
     chosen: list[Target] = []
     for word in (w.strip() for w in words.split(",")):
-        exact = [t for t in (*inputs, *params) if t.name == word]
+        exact = [t for t in every if t.name == word]
         if exact:
             aval = prepared.graph.inputs[exact[0].position].aval
             if not aval.is_float:
@@ -83,7 +87,7 @@ def _words(
                     "DIF001",
                     f"{word} is {aval} and has no derivative",
                     prepared.origins.get(word),
-                    help=f"give it as floats, or cast in the net: `f64({word})`",
+                    help=f"declare it as a float in the model: `{word}: f64`",
                 )
             found = exact[:1]
         elif word == "all":
@@ -93,7 +97,7 @@ def _words(
         else:
             found = [t for t in params if t.name.startswith(word + ".")]
         if not found:
-            names = [t.name for t in (*inputs, *params)]
+            names = [t.name for t in every]
             guess = nearest(word, names)
             raise fail(
                 "DIF003",

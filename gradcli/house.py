@@ -54,32 +54,10 @@ def new_model(name: str, directory: Path) -> list[Path]:
 
 
 def _taken(name: str) -> bool:
-    from gradcli.interp.modules import load_prelude
-    from gradcli.interp.operators import OPERATORS
-    from gradcli.ir.aval import DTYPES
+    from gradcli.interp.modules import taken
+    from gradcli.syntax.tables import tables
 
-    reserved = [
-        "net",
-        "case",
-        "param",
-        "layer",
-        "for",
-        "in",
-        "while",
-        "return",
-        "if",
-        "else",
-        "and",
-        "or",
-        "not",
-        "expect",
-        "true",
-        "false",
-        "None",
-        "inf",
-        "nan",
-    ]
-    return name in reserved or name in OPERATORS or name in DTYPES or name in load_prelude().nets
+    return name in tables().words or taken(name)
 
 
 def environment() -> dict[str, str]:

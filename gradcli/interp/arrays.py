@@ -196,8 +196,8 @@ def select(ctx: Elaborator, cond: Any, then: Any, other: Any) -> Arr:
     return Arr(ctx.region.builder.emit(primitive("where"), values)[0], dims, weak)
 
 
-def broadcast_dims(shapes: Sequence[tuple[Size, ...]]) -> tuple[Size, ...]:
-    """NumPy's broadcasting, except where it hides the classic bug.
+def broadcast_dims(shapes: Sequence[tuple[Size, ...]], *, pairs: bool = False) -> tuple[Size, ...]:
+    """NumPy's broadcasting, except where it hides the classic bug; with `pairs` also there.
 
     Raises ShapeError SHP101 where sizes disagree, and SHP102 where operands of different rank both grow and the
     dim that one brings is the dim that the other brings on another axis: `(n, 1)` with `(n,)`.
@@ -209,11 +209,13 @@ def broadcast_dims(shapes: Sequence[tuple[Size, ...]]) -> tuple[Size, ...]:
         if not result:
             result = shape
         elif shape is not result:
-            result = broadcast_pair(result, shape, index)
+            result = broadcast_pair(result, shape, index, pairs=pairs)
     return result
 
 
-def broadcast_pair(left: tuple[Size, ...], right: tuple[Size, ...], index: int = 1) -> tuple[Size, ...]:
+def broadcast_pair(
+    left: tuple[Size, ...], right: tuple[Size, ...], index: int = 1, *, pairs: bool = False
+) -> tuple[Size, ...]:
     rank = max(len(left), len(right))
     wide = (None,) * (rank - len(left)) + left, (None,) * (rank - len(right)) + right
     result: list[Size] = []
@@ -229,7 +231,7 @@ def broadcast_pair(left: tuple[Size, ...], right: tuple[Size, ...], index: int =
                 (0, index),
             )
         result.append(size)
-    if len(left) != len(right):
+    if len(left) != len(right) and not pairs:
         refuse_silent_growth(wide, left, right)
     return tuple(result)
 
@@ -251,8 +253,16 @@ def refuse_silent_growth(
                     "SHP102",
                     f"{shape_text(left)} with {shape_text(right)} would silently grow to every pair of elements",
                     (0, 1),
-                    "if every pair is meant, write `x[:, None] + y[None, :]`; if not, give both the same rank",
+                    _same_rank(left, right),
                 )
+
+
+def _same_rank(left: tuple[Size, ...], right: tuple[Size, ...]) -> str:
+    """How both are given one rank, with `{0}` and `{1}` for them."""
+    for a, b, first, second in ((left, right, "{0}", "{1}"), (right, left, "{1}", "{0}")):
+        if len(a) == 2 and a[1] == 1 and len(b) == 1:
+            return f"element by element: `{first}[:, 0]`; every pair, if that is meant: `{second}[None, :]`"
+    return "give both the same rank: a new dim is written `[:, None]` or `[None, :]`"
 
 
 def same_dim(a: Size, b: Size) -> bool:

@@ -50,6 +50,7 @@ def call(ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any]
                 raise fail("NAM020", f"the cast `{callee.dtype}(x)` takes one value", node.span)
             return ctx.cast(args[0], callee.dtype)
         case NetV() | LayerV() | GradV() | RecomputeV():
+            _refuse_shared_weights(callee, node.func.span)
             if isinstance(callee, NetV) and callee.scope.prelude:
                 args, keywords = _prelude_arguments(ctx, args, keywords)
             else:
@@ -57,6 +58,22 @@ def call(ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any]
             return call_net(ctx, callee, bind(callee, args, keywords, node.span), node.span, frame)
     help_ = "a product is written `a * b`" if isinstance(callee, Arr) or is_number(callee) else None
     raise fail("NAM020", f"{describe(callee)} cannot be called", node.func.span, help=help_)
+
+
+def _refuse_shared_weights(callee: Any, span: Span) -> None:
+    """A net with params and static parameters is a layer: by its own name it would own one weight in two shapes."""
+    while isinstance(callee, GradV | RecomputeV):
+        callee = callee.fn
+    if isinstance(callee, NetV) and callee.decl.statics and not callee.scope.prelude:
+        for statement in callee.decl.body:
+            if isinstance(statement, ast.Param | ast.Layer):
+                raise fail(
+                    "NAM014",
+                    f"{callee.name} has params and static parameters: it is used through `layer`",
+                    span,
+                    others=[Label(statement.name.span, "this one would have a shape for each size")],
+                    help=f"`layer l = {' '.join(span.text.split())}`, then `l(…)`",
+                )
 
 
 def _now(ctx: Elaborator, value: Any) -> Any:
@@ -178,6 +195,14 @@ def bind_inputs(ctx: Elaborator, frame: Frame, net: NetV, bound: dict[str, Any])
         else:
             assert declared.default is not None
             value = expressions.evaluate(ctx, frame, declared.default)
+        if isinstance(value, NetV | LayerV | GradV | RecomputeV | OperatorV | CastV):
+            raise fail(
+                "SHP113",
+                f"{describe(value)} is no value: input {name} of {net.name} takes an array",
+                frame.call_span or declared.span,
+                others=[Label(declared.name.span, "this input")],
+                help="nets are not passed as inputs in this edition; a net defined inside sees what encloses it",
+            )
         if declared.type is not None:
             arr = _declared(ctx, frame, net, declared, value)
             later.append((declared, arr))

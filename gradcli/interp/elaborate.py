@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradcli.interp import arrays, expressions, names, static
+from gradcli.interp.modules import taken
 from gradcli.interp.operators import OPERATORS
 from gradcli.interp.scope import Binding, Frame, Instance, Region, Run, Scope
 from gradcli.interp.values import POISON, Arr, Deferred, ListV, NetV, Poisoned, describe, is_number
@@ -282,7 +283,7 @@ class Elaborator:
         if name.id in frame.scope.nets:
             others = [Label(frame.scope.nets[name.id].name.span, "this net")]
             raise fail("NAM003", f"`{name.id}` is a net of this file and cannot be hidden", name.span, others=others)
-        if name.id in DTYPES or name.id in self.operators or name.id in self.prelude().nets:
+        if taken(name.id):
             raise fail(
                 "NAM003",
                 f"`{name.id}` is an operator and cannot be hidden",

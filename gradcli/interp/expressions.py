@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, indexing, names, static
+from gradcli.interp import arrays, indexing, names, refusal, static
 from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT, rank_of, settle
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
@@ -29,7 +29,7 @@ from gradcli.interp.values import (
 )
 from gradcli.ir.primitive import ShapeError, primitive
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import Label, ModelError, Span, fail, nearest
+from gradcli.syntax.diagnostics import Label, fail, nearest
 
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
@@ -38,7 +38,6 @@ BINARY = {
     "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "rem", "**": "pow", "<": "less", "<=": "less_equal",
     ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal", "and": "logical_and", "or": "logical_or",
 }  # fmt: skip
-DEFERRED = ("wrt", "axis", "axes")
 
 
 def evaluate(ctx: Elaborator, frame: Frame, root: ast.Expr, *, dims_first: bool = False) -> Any:
@@ -99,7 +98,7 @@ def _children(node: Any) -> list[Any]:
         case ast.Binary():
             return [node.left, node.right]
         case ast.Call():
-            return [node.func, *node.args, *[k.value for k in node.keywords if k.name not in DEFERRED]]
+            return [node.func, *node.args, *[k.value for k in node.keywords if k.name not in refusal.DEFERRED]]
         case ast.Unary():
             return [node.operand]
         case ast.Attribute():
@@ -138,52 +137,8 @@ def _apply(ctx: Elaborator, frame: Frame, node: Any, args: list[Any]) -> Any:
             case ast.Select():
                 return arrays.select(ctx, *args)
     except ShapeError as error:
-        raise refused(ctx, frame, node, error, args) from None
+        raise refusal.refused(ctx, frame, node, error, args) from None
     raise AssertionError(f"no meaning for {type(node).__name__}")
-
-
-def refused(ctx: Elaborator, frame: Frame, node: Any, error: ShapeError, args: list[Any]) -> ModelError:
-    """A shape or dtype rule's refusal, with the operands' places and where their shapes came from."""
-    operands = _operands(node)
-    values = args[1:] if isinstance(node, ast.Call) else args
-    others: list[Label] = []
-    which = error.operands or (tuple(range(len(operands))) if len(operands) == 2 else ())
-    primary = ctx.user_span(frame, node.span)
-    inside = primary is node.span
-    for index in which:
-        if not inside or index >= len(operands) or index >= len(values):
-            continue
-        operand, value = operands[index], values[index]
-        if not isinstance(value, Arr):
-            continue
-        if operand.span != node.span:
-            others.append(Label(operand.span, f"{short(operand.span)} is {value}"))
-        if isinstance(operand, ast.Name):
-            binding = names.find(frame, operand.id)
-            if binding is not None and binding.span != operand.span:
-                others.append(Label(binding.span, f"{binding.what} {operand.id} is {value}"))
-    notes = () if inside else (f"refused inside `{short(node.span)}` of the prelude",)
-    return fail(error.code, error.message, primary, others=others, help=error.help, notes=notes)
-
-
-def short(span: Span) -> str:
-    text = " ".join(span.text.split())
-    return text if len(text) <= 32 else text[:29] + "…"
-
-
-def _operands(node: Any) -> list[Any]:
-    match node:
-        case ast.Binary():
-            return [node.left, node.right]
-        case ast.Call():
-            return [*node.args, *[k.value for k in node.keywords if k.name not in DEFERRED]]
-        case ast.Unary():
-            return [node.operand]
-        case ast.Index() | ast.Attribute():
-            return [node.value]
-        case ast.Select():
-            return [node.cond, node.then, node.other]
-    return []
 
 
 # ── operators ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -246,9 +201,9 @@ def matmul(ctx: Elaborator, a: Any, b: Any) -> Arr:
         inner, other = x.dims[-1], y.dims[0] if column else y.dims[-2]
         if inner == other:
             raise
-        help_ = "`x @ y.T` has matching sizes" if not row and y.rank == 2 and y.dims[1] == inner else None
+        help_ = "`{0} @ {1}.T` has matching sizes" if not row and y.rank == 2 and y.dims[1] == inner else None
         if help_ is None and not column and x.rank == 2 and x.dims[0] == other:
-            help_ = "`x.T @ y` has matching sizes"
+            help_ = "`{0}.T @ {1}` has matching sizes"
         raise ShapeError("SHP201", f"matmul inner sizes differ: {inner} against {other}", (0, 1), help_) from error
     if row or column:
         dims = out.dims[: out.rank - 2] + (() if row else (out.dims[-2],)) + (() if column else (out.dims[-1],))
@@ -268,7 +223,7 @@ def _call(ctx: Elaborator, frame: Frame, node: ast.Call, args: list[Any]) -> Any
     for keyword in node.keywords:
         if keyword.name in keywords:
             raise fail("NAM022", f"`{keyword.name}` is given twice", keyword.span)
-        deferred = keyword.name in DEFERRED
+        deferred = keyword.name in refusal.DEFERRED
         keywords[keyword.name] = Deferred(keyword.value, frame) if deferred else next(rest)
     return call(ctx, callee, positional, keywords, frame, node)
 

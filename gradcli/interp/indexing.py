@@ -150,7 +150,7 @@ def make_plan(ctx: Elaborator, arr: Arr, items: list[Any]) -> Plan:
             steps.append(_slice_item(item, size))
         elif isinstance(item, Arr):
             steps.append((0, size, 1))
-            gathers.append((axis, item))
+            gathers.append((axis, _written_index(ctx, item, size)))
         else:
             position = _position(item, size)
             if many:  # beside an array, NumPy counts an integer as one more array
@@ -188,6 +188,21 @@ def _integer_array(ctx: Elaborator, item: Any) -> Any:
     if item is None or item is ELLIPSIS or isinstance(item, int | slice | Poly):
         return item
     raise ShapeError("SHP110", f"an index is an integer, not {describe(item)}")
+
+
+def _written_index(ctx: Elaborator, item: Arr, size: Size) -> Arr:
+    """An index array that is written in the model is checked now, and its negative members count from the end."""
+    node = item.value.node
+    if node is None or node.prim.name != "constant":
+        return item
+    places = unpack(node.params["data"], item.dtype)
+    for place in places:
+        _position(int(place), size)
+    if all(place >= 0 for place in places):
+        return item
+    below = arrays.constant(ctx, "i64", node.params["shape"], [int(place < 0) for place in places])
+    shift = arrays.elementwise(ctx, primitive("mul"), [Arr(below), arrays.to_arr(ctx, sizes.named(size, None))])
+    return arrays.elementwise(ctx, primitive("add"), [item, shift])
 
 
 def _fill(arr: Arr, items: list[Any]) -> list[Any]:
@@ -286,7 +301,7 @@ def _same_shape(ctx: Elaborator, gathers: list[tuple[int, Any]]) -> tuple[tuple[
     if not gathers:
         return ()
     made = [(axis, g if isinstance(g, Arr) else arrays.to_arr(ctx, g)) for axis, g in gathers]
-    shape = arrays.broadcast_dims([g.dims for _, g in made])
+    shape = arrays.broadcast_dims([g.dims for _, g in made], pairs=True)
     return tuple((axis, broadcast_to(ctx, g, shape)) for axis, g in made)
 
 

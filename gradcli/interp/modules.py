@@ -9,8 +9,6 @@ from gradcli.interp.scope import Scope
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, fail, nearest
 
-EDITIONS = (2026,)
-
 
 def load_scope(source: Source, base: Path, path: Path | None = None) -> Scope:
     """The scope of a file with all that it imports, read breadth first.
@@ -112,10 +110,6 @@ def _read(source: Source, base: Path, prefix: str = "") -> Scope:
 def _edition(item: ast.Edition, position: int) -> list[Diagnostic]:
     if position:
         return [Diagnostic("EDN001", "`edition` is the first line of a file", item.span)]
-    if item.year not in EDITIONS:
-        text = f"edition {item.year} needs another gradcli: this one knows edition {', '.join(map(str, EDITIONS))}"
-        newer = item.year > max(EDITIONS)
-        return [Diagnostic("EDN001", text, item.span, help="upgrade: `pip install -U gradcli`" if newer else None)]
     return []
 
 
@@ -126,11 +120,17 @@ def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) ->
     return [Diagnostic("NAM004", f"`{name.id}` is defined twice", name.span, others=(Label(known.span, "first here"),))]
 
 
-def _hides(name: ast.Name) -> list[Diagnostic]:
+def taken(name: str) -> bool:
+    """Whether the language has an operator or a type of that name, now or in a later release of its edition."""
+    from gradcli.interp.names import LATER
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
 
-    if name.span.source.prelude or not (name.id in OPERATORS or name.id in DTYPES or name.id in load_prelude().nets):
+    return name in OPERATORS or name in DTYPES or name in LATER or name in load_prelude().nets
+
+
+def _hides(name: ast.Name) -> list[Diagnostic]:
+    if name.span.source.prelude or not taken(name.id):
         return []
     return [
         Diagnostic(

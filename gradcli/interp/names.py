@@ -15,6 +15,24 @@ from gradcli.syntax.diagnostics import Label, ModelError, fail, nearest
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
+# The seeded initialisers with their arguments and defaults.
+RANDOM: dict[str, dict[str, float]] = {
+    "normal": {"seed": 0, "scale": 1.0, "mean": 0.0},
+    "uniform": {"seed": 0, "low": -1.0, "high": 1.0},
+    "glorot_uniform": {"seed": 0},
+    "glorot_normal": {"seed": 0},
+    "he_uniform": {"seed": 0},
+    "he_normal": {"seed": 0},
+}
+# Operators of edition 2026 that this release does not have yet; their names are taken.
+LATER = (
+    "jvp", "value_and_jvp", "vmap", "jacobian", "hessian", "hvp",
+    "einsum", "trace", "diag", "tril", "triu", "solve", "inv", "det", "slogdet", "cholesky",
+    "pad", "roll", "repeat", "tile", "one_hot", "take_along",
+    "conv1d", "conv2d", "max_pool2d", "avg_pool2d", "layer_norm", "rms_norm", "attention",
+    "mse", "cross_entropy", "binary_cross_entropy",
+)  # fmt: skip
+
 
 def find(frame: Frame, name: str) -> Binding | None:
     """A name's binding in a frame or the frames around it, whatever its age."""
@@ -105,7 +123,16 @@ def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
         around = around.enclosing
     if ctx.case_frame(frame):
         words.extend(scope.inputs)
-    guess = nearest(node.id, words)
+    if node.id in LATER:
+        return fail("EDN002", f"`{node.id}` is not in this release", node.span)
+    if node.id in RANDOM:
+        return fail(
+            "NAM001",
+            f"`{node.id}` gives a param its first values, and stands only there",
+            node.span,
+            help=f"`param w: f32[3] = {node.id}(seed=1)`",
+        )
+    guess = nearest(node.id, [*words, "true", "false", "None", "inf", "nan", "pi"])
     text = f"there is no `{node.id}` here"
     if node.id in scope.inputs:
         return fail(

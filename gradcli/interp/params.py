@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, calls, expressions, static
+from gradcli.interp.names import RANDOM
 from gradcli.interp.scope import Data, Frame, Instance
 from gradcli.interp.values import Arr, LayerArrayV, LayerV, NetV, ParamInfo, describe, show_type
 from gradcli.ir.aval import Aval
@@ -17,16 +18,6 @@ from gradcli.syntax.diagnostics import Label, ModelError, fail
 
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
-
-RANDOM: dict[str, dict[str, float]] = {
-    "normal": {"seed": 0, "scale": 1.0, "mean": 0.0},
-    "uniform": {"seed": 0, "low": -1.0, "high": 1.0},
-    "glorot_uniform": {"seed": 0},
-    "glorot_normal": {"seed": 0},
-    "he_uniform": {"seed": 0},
-    "he_normal": {"seed": 0},
-}
-"""The seeded initialisers with their arguments and defaults."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +50,7 @@ class FromFile:
 def declare_param(ctx: Elaborator, frame: Frame, statement: ast.Param) -> None:
     """`param w: f32[i, o] = …` in a frame whose dims are bound."""
     ctx.may_bind(frame, statement.name)
+    _refuse_twice(frame, statement.name)
     info = register(ctx, frame.instance, statement)
     dims = _param_dims(ctx, frame, statement)
     shape = arrays.plain(dims)
@@ -74,6 +66,13 @@ def declare_param(ctx: Elaborator, frame: Frame, statement: ast.Param) -> None:
         )
     assert info.arr is not None
     frame.bind(statement.name.id, Arr(info.arr.value, dims), statement.name.span, "param")
+
+
+def _refuse_twice(frame: Frame, name: ast.Name) -> None:
+    """Params and layers are named in files and reports: a net has one of each name. Raises ModelError NAM004."""
+    known = frame.names.get(name.id)
+    if known is not None and known.what in ("param", "layer"):
+        raise fail("NAM004", f"`{name.id}` is declared twice", name.span, others=[Label(known.span, "first here")])
 
 
 def register(ctx: Elaborator, instance: Instance, statement: ast.Param) -> ParamInfo:
@@ -210,6 +209,7 @@ def from_stored(ctx: Elaborator, stored: Any, aval: Aval, what: str, statement: 
 def declare_layer(ctx: Elaborator, frame: Frame, statement: ast.Layer) -> None:
     """`layer l1 = Dense[2, 16]`, `layer h[4] = Dense[50, 50]`"""
     ctx.may_bind(frame, statement.name)
+    _refuse_twice(frame, statement.name)
     made = make_layer(ctx, frame, frame.instance, statement)
     frame.bind(statement.name.id, made, statement.name.span, "layer")
 

@@ -7,18 +7,31 @@ differentiated and the result is copied into the graph around, where it may be d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, calls
 from gradcli.interp.scope import Frame, Region
-from gradcli.interp.values import POISON, Arr, GradV, ListV, NetV, TupleV, flatten, is_number, make_tuple, show_type
+from gradcli.interp.values import (
+    POISON,
+    Arr,
+    GradV,
+    ListV,
+    NetV,
+    ParamInfo,
+    TupleV,
+    flatten,
+    is_number,
+    make_tuple,
+    show_type,
+)
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Value
 from gradcli.ir.primitive import ShapeError, primitive
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import Label, ModelError, Span, fail, nearest
+from gradcli.syntax.diagnostics import Label, Span, fail, nearest
 
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
@@ -87,7 +100,10 @@ def _select(
         value = arguments[name]
         if not differentiable(value):
             kind = f"is {value}" if isinstance(value, Arr) else "is no array"
-            raise fail("DIF001", f"{name} {kind} and has no derivative", expr.span, help=f"cast it: `f64({name})`")
+            declared = next((i for i in net.decl.inputs if i.name.id == name and i.type is not None), None)
+            help = f"declare it as a float: `{name}: f64`" if declared else f"cast it: `f64({name})`"
+            others = [Label(declared.span, "declared here")] if declared else []
+            raise fail("DIF001", f"{name} {kind} and has no derivative", expr.span, others=others, help=help)
         return Selected(name, "input")
     if name == "all":
         if out:
@@ -173,25 +189,31 @@ def _picked(ctx: Elaborator, grad: GradV, net: NetV, chosen: Any, fresh: dict[st
     if isinstance(chosen, Selected):
         if chosen.kind == "input":
             return chosen
-        paths = resolve_params(net, chosen.name, list(fresh), grad.wrt.span if grad.wrt is not None else grad.span)
+        span = grad.wrt.span if grad.wrt is not None else grad.span
+        paths = resolve_params(net, chosen.name, lambda path: _is_float(ctx.run.params[path]), span)
         if len(paths) == 1:
             return Selected(paths[0], "param")
         return [Selected(path, "param") for path in paths]
     return [_picked(ctx, grad, net, item, fresh) for item in chosen]
 
 
-def resolve_params(net: NetV, word: str, inputs: list[str], span: Span | None) -> list[str]:
-    """The absolute paths that a name of `wrt` stands for: one param, all of a layer, or all (`params`)."""
+def _is_float(param: ParamInfo) -> bool:
+    return param.arr is not None and param.arr.aval.is_float
+
+
+def resolve_params(net: NetV, word: str, is_float: Callable[[str], bool], span: Span | None) -> list[str]:
+    """The absolute paths that a name of `wrt` stands for: one param, all floats of a layer, or all (`params`)."""
     by_name = {net.instance.name(path): path for path in net.instance.params}
     if word in by_name:
         return [by_name[word]]
-    below = [path for name, path in by_name.items() if name.startswith(word + ".")]
+    all_of = [path for path in by_name.values() if is_float(path)]
+    below = [path for path in all_of if net.instance.name(path).startswith(word + ".")]
     if below:
         return below
     if word == "params":
-        if not by_name:
-            raise fail("DIF003", f"{net.name} has no params", span)
-        return list(by_name.values())
+        if not all_of:
+            raise fail("DIF003", f"{net.name} has no float params" if by_name else f"{net.name} has no params", span)
+        return all_of
     names = [i.name.id for i in net.decl.inputs] + list(by_name)
     guess = nearest(word, names)
     have = ", ".join(names) or "none"
@@ -283,8 +305,11 @@ def sensitivities(
         out = outputs[k]
         try:
             arr = arrays.convert(ctx, value, out.dtype, "the sensitivity")
-        except ShapeError as error:
-            raise fail("DIF004", error.message, span, help=error.help) from None
+        except ShapeError:
+            given_type = arrays.to_arr(ctx, value)
+            raise fail(
+                "DIF004", f"the sensitivity is {given_type}, the output {out}", span, help=f"cast it: `{out.dtype}(…)`"
+            ) from None
         if arr.value.aval.shape != out.value.aval.shape:
             raise fail(
                 "DIF004",
@@ -313,4 +338,4 @@ def _same_nesting(result: Any, values: Any) -> Any:
     return next(values)
 
 
-__all__ = ["Label", "ModelError", "call_grad", "resolve_params", "select"]
+__all__ = ["call_grad", "resolve_params", "select"]

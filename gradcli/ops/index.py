@@ -89,12 +89,13 @@ def _gather(xp: Any, x: Any, *idx: Any, axes: Axes) -> Any:
 
 ROWS = [[2, 0, 2]], {"axes": (0,)}
 POINTS = {"axes": (0, 2)}
+APART = {"axes": (1, 3)}  # what is read begins with the dims of the index
 gather = general(
     "gather", _gathered, _gather, _gather_vjp, kind="linear", flops=0, doc="The parts at integer indices.",
     formula="added into zeros at the indices", conventions="an index that is out of range is an error",
     samples=[Sample(((3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), [[2, 0], [1, 1]]), {"axes": (1,)}),
              Sample(((2, 3, 4), [1, 0], [3, 3]), POINTS), Sample(((2, 3, 4), [1, 0], [2, 2]), {"axes": (1, 2)}),
-             Sample(((3, 2), 1), {"axes": (0,)})],
+             Sample(((2, 3, 4, 3), [1, 0], [2, 2]), APART), Sample(((3, 2), 1), {"axes": (0,)})],
 )  # fmt: skip
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,12 +182,14 @@ def _sort_flops(node: Any) -> int:
 
 
 SETS = [Sample(((3, 2), (3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), (2, 2, 2), [[2, 0], [1, 1]]), {"axes": (1,)}),
-        Sample(((2, 3, 4), (2, 3), [1, 1], [3, 3]), POINTS), Sample(((3, 2), (2,), 1), {"axes": (0,)})]  # fmt: skip
+        Sample(((2, 3, 4), (2, 3), [1, 1], [3, 3]), POINTS), Sample(((3, 2), (2,), 1), {"axes": (0,)}),
+        Sample(((2, 3, 4, 3), (3, 2, 4), [1, 0, 1], [2, 1, 2]), APART)]  # fmt: skip
 scatter_zeros = general(
     "scatter_zeros", _from_zeros, _scatter_zeros, _scatter_zeros_vjp, kind="linear", flops=_sort_flops,
     accumulate="scatter_add", doc="Zeros, added to at integer indices.", formula="the parts at the indices",
     samples=[Sample(((3, 2), [2, 0, 2]), {"shape": (3, 2), "axes": (0,)}),
-             Sample(((2, 3), [1, 1], [3, 3]), {"shape": (2, 3, 4), **POINTS})],
+             Sample(((2, 3), [1, 1], [3, 3]), {"shape": (2, 3, 4), **POINTS}),
+             Sample(((3, 2, 4), [1, 0, 1], [2, 1, 2]), {"shape": (2, 3, 4, 3), **APART})],
 )  # fmt: skip
 scatter_add = general("scatter_add", _scattered, _scatter_add, _scatter_add_vjp, kind="linear", overwrites=0,
                       flops=_sort_flops, doc="A copy, added to at integer indices; repeated ones accumulate.",

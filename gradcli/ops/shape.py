@@ -161,5 +161,5 @@ def _concat_vjp(cts: Any, inputs: Any, outs: Any, *, axis: int) -> tuple[Value, 
 concat = general(
     "concat", _joined, lambda xp, *arrays, axis: xp.concatenate(arrays, axis=axis), _concat_vjp, kind="linear",
     doc="Arrays joined along an axis.", formula="to each its part",
-    samples=[Sample(((2, 1), (2, 3)), {"axis": 1}), Sample(((2,), (0,), (1,)), {"axis": 0})],
+    samples=[Sample(((2, 2), (2, 3)), {"axis": 1}), Sample(((2,), (0,), (1,)), {"axis": 0})],
 )  # fmt: skip

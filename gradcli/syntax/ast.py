@@ -362,7 +362,8 @@ Node = Expr | Slice | Ellipsis | Keyword | Type | TupleTarget | Statement | NetI
 def children(tree: Node) -> list[Node]:
     """The nodes directly below `tree`, in the order of its fields."""
     found: list[Node] = []
-    for name in type(tree).__slots__:
+    slots: tuple[str, ...] = type(tree).__dict__["__slots__"]
+    for name in slots:
         value = getattr(tree, name)
         if isinstance(value, tuple) and not isinstance(value, Span):
             found.extend(item for item in value if not isinstance(item, Span))

@@ -17,12 +17,13 @@ from typing import Any, cast
 from gradcli.syntax import ast
 from gradcli.syntax.brackets import arrange
 from gradcli.syntax.build import Builder
-from gradcli.syntax.diagnostics import Source, Span
+from gradcli.syntax.diagnostics import Source, Span, fail
 from gradcli.syntax.explain import explain
 from gradcli.syntax.lex import Problems, Token, scan
 from gradcli.syntax.situation import Situation
 from gradcli.syntax.tables import tables
 
+EDITIONS = (2026,)
 # What stands in for a header that is broken, so that the statements of its block are read all the same.
 HEADER = ("net", "NAME", "(", ")")
 
@@ -33,8 +34,24 @@ def parse(source: Source) -> ast.Module:
     with _uncollected():
         tokens, comments = scan(source, problems)
         items = _Walk("module", arrange(tokens, problems), problems).run()
+    _refuse_edition(source, tokens)
     problems.raise_any()
     return ast.Module(source, cast("tuple[ast.Item, ...]", items), tuple(comments))
+
+
+def _refuse_edition(source: Source, tokens: list[Token]) -> None:
+    """A file of another edition is one error, whatever else this edition does not understand in it."""
+    spoken = [token for token in tokens[:50] if token.kind != "_END"]
+    if len(spoken) > 1 and source.text[spoken[0].start : spoken[0].end] == "edition" and spoken[1].kind == "INT":
+        year = source.text[spoken[1].start : spoken[1].end].replace("_", "")
+        if year not in map(str, EDITIONS):
+            newer = len(year) > 4 or int(year) > max(EDITIONS)
+            raise fail(
+                "EDN001",
+                f"edition {year} needs another gradcli: this one knows edition {', '.join(map(str, EDITIONS))}",
+                Span(source, spoken[0].start, spoken[1].end),
+                help="upgrade: `pip install -U gradcli`" if newer else None,
+            )
 
 
 def parse_expression(source: Source) -> ast.Expr:

@@ -26,7 +26,7 @@ def test_reserved_words_are_no_names(word: str) -> None:
 
 @pytest.mark.parametrize("word", [word for word in FREE if word != "all"])
 def test_the_other_words_are_special_only_in_their_places(word: str) -> None:
-    same(value(f"net main({word}: f64) {{\n  y = 2 * {word}\n  {word} = y + 1\n  return {word}\n}}\n", **{word: 3.0}), 7.0)
+    same(value(f"net main({word}: f64) {{\n  y = 2 * {word}\n  {word} = y + 1\n  return {word}\n}}\n", inputs={word: 3.0}), 7.0)
 
 
 def test_names_that_begin_with_words() -> None:
@@ -66,7 +66,7 @@ def test_a_name_never_hides_a_net_or_an_operator(name: str) -> None:
         f"net g(y) = y\nnet main(x: f64) {{\n  for {name} in 0..2 {{\n    x = x + 1\n  }}\n  return x\n}}\n",
         f"net g(y) = y\nnet main(x: f64) {{\n  param {name}: f64 = 1.0\n  return x\n}}\n",
     ):
-        found = refused(text, "NAM003", name, **{("x" if "x: f64" in text else name): 1.0}, net="main")
+        found = refused(text, "NAM003", name, net="main", inputs={"x" if "main(x:" in text else name: 1.0})
         if name == "g":
             assert other_lines(found) == [1]
 
@@ -159,11 +159,9 @@ def test_axis_names_are_dims_of_that_array_before_the_scope_around() -> None:
     same(value("net main(x: f64[k, 3]) {\n  k = 1\n  return sum(x, axis=k)\n}\n", x=np.ones((2, 3))), [2.0, 2.0, 2.0])
 
 
-def test_an_axis_that_is_no_dim_of_the_array_names_its_dims() -> None:
-    found = refused("net main(x: f64[batch, width]) = sum(x, axis=depth)\n", "SHP111", "depth", x=np.ones((2, 3)))
-    words = found.message + (found.help or "") + " ".join(found.notes)
-    assert "batch" in words
-    assert "width" in words
+def test_an_axis_that_is_no_dim_of_the_array_suggests_one_that_is() -> None:
+    found = refused("net main(x: f64[batch, width]) = sum(x, axis=widht)\n", "NAM001", "widht", x=np.ones((2, 3)))
+    assert "`width`" in (found.help or "")
 
 
 # ── scope of cases and nets ──
@@ -188,12 +186,12 @@ def test_an_input_item_sees_consts_but_no_other_input() -> None:
 
 
 def test_an_unknown_net_suggests_an_operator_or_net() -> None:
-    assert "`tanh`" in (refused("net main(x: f64) = tahn(x)\n", "NAM001", "tahn", x=1.0).help or "")
+    assert "`softmax`" in (refused("net main(x: f64) = sofmax(x)\n", "NAM001", "sofmax", x=1.0).help or "")
     assert "`Dense`" in (refused("net Dense(x) = x\nnet main(x: f64) = Dnese(x)\n", "NAM001", "Dnese", x=1.0).help or "")
 
 
 def test_an_unknown_attribute() -> None:
-    assert "`x.T`" in (refused("net main(x: f64[2, 2]) = x.t\n", "NAM007", x=np.eye(2)).help or "")
+    assert "`.T`" in refused("net main(x: f64[2, 2]) = x.t\n", "NAM007", x=np.eye(2)).message
 
 
 def test_an_operator_is_no_value() -> None:

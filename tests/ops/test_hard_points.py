@@ -195,6 +195,15 @@ def test_by_the_exponent_at_0_and_below() -> None:
     assert_allclose(power_of_data([2.0, -1.0], [3.0, 2.0], wrt=1), [9 * np.log(3), np.log(2) / 2], rtol=1e-15)
 
 
+def test_the_mixed_derivative_of_a_power_at_exponent_0() -> None:
+    """By x it is y · x ** (y - 1), which grows with y from 0 at the rate 1 / x."""
+    graph = build(lambda x, y: apply("pow", x, y), "f64[3]", "f64[3]")
+    x, y = np.array([2.0, -4.0, 0.5]), np.zeros(3)
+    first = reverse(graph, [0])
+    second = naive(reverse(first, [1], outputs=[1]), [x, y])[-1]
+    assert_array_equal(second[[0, 2]], 1 / x[[0, 2]])
+
+
 def test_an_integer_to_a_negative_power_is_refused() -> None:
     graph = build(lambda x, y: apply("pow", x, y), "i64[2]", "i64[2]")
     assert_array_equal(naive(graph, [[2, 3], [3, 0]])[0], [8, 1])
@@ -233,10 +242,18 @@ def test_prod_with_zeros_at_order_two() -> None:
     assert_array_equal(product([0.0, 0.0, 0.0], 3), [2.0, 2.0, 2.0])
 
 
-def test_prod_over_axes_that_are_not_adjacent() -> None:
-    x = np.array([[[2.0, 0.0], [3.0, 1.0]], [[4.0, 5.0], [0.0, 0.0]]])
-    (found,) = gradients(build(lambda x: apply("reduce_prod", x, axes=(0, 2)), "f64[2, 2, 2]"), [x])
-    assert_array_equal(found, [[[0.0, 40.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+@pytest.mark.parametrize("axes", [(0,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
+def test_prod_over_several_axes_with_a_zero(axes: tuple[int, ...]) -> None:
+    """By every element it is the product of the others, which are few enough to multiply here."""
+    x = np.arange(12.0).reshape(2, 3, 2) - 1.0
+    (found,) = gradients(build(lambda x: apply("reduce_prod", x, axes=axes), "f64[2, 3, 2]"), [x])
+    expected = np.empty_like(x)
+    for place in np.ndindex(x.shape):
+        others = x.copy()
+        others[place] = 1.0
+        whole = np.prod(others, axis=axes, keepdims=True)
+        expected[place] = np.broadcast_to(whole, x.shape)[place]
+    assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -362,6 +379,7 @@ def test_log1p_and_expm1_far_out() -> None:
     assert_allclose(slope("log1p", [1000.0, 1e300]), [1 / 1001, 1e-300], rtol=1e-15)
     assert_allclose(slope("log1p", [-1.0]), [INF])
     assert_array_equal(slope("expm1", [-1000.0, 1000.0]), [0.0, INF])
+    assert_allclose(slope("expm1", [-40.0]), np.exp(-40.0), rtol=1e-15)
     assert_array_equal(naive(build(lambda x: apply("expm1", x), "f64[2]"), [[-1000.0, 1000.0]])[0], [-1.0, INF])
 
 
@@ -452,11 +470,11 @@ def test_scatter_set_of_rows_lets_the_last_row_win() -> None:
 def test_scatters_at_pairs_of_indices() -> None:
     """A place is repeated only where both indices are."""
     avals = ["f64[2, 3]", "f64[4]", "i64[4]", "i64[4]"]
-    arrays = [np.zeros((2, 3)), [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 0], [2, 2, 1, 2]]
+    arrays = [np.zeros((2, 3)), [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 0], [2, 1, 1, 2]]
     added = build(lambda x, v, i, j: apply("scatter_add", x, v, i, j, axes=(0, 1)), *avals)
     put = build(lambda x, v, i, j: apply("scatter_set", x, v, i, j, axes=(0, 1)), *avals)
-    assert_array_equal(naive(added, arrays)[0], [[0.0, 3.0, 5.0], [0.0, 0.0, 2.0]])
-    assert_array_equal(naive(put, arrays)[0], [[0.0, 3.0, 4.0], [0.0, 0.0, 2.0]])
+    assert_array_equal(naive(added, arrays)[0], [[0.0, 3.0, 5.0], [0.0, 2.0, 0.0]])
+    assert_array_equal(naive(put, arrays)[0], [[0.0, 3.0, 4.0], [0.0, 2.0, 0.0]])
 
 
 @pytest.mark.parametrize("index", [3, -1, 2**40, -(2**40)])

@@ -21,12 +21,15 @@ from gradcli.ir.primitive import primitive
 Array = np.ndarray[Any, Any]
 Function = Callable[[Any], Any]
 
-RNG = np.random.default_rng(20240229)
+SEED = 20240229
+RNG = np.random.default_rng(SEED)
 INF, NAN = np.inf, np.nan
 
 
 @pytest.fixture(autouse=True)
 def digits() -> Iterator[None]:
+    """40 of them; and the same points for a test whichever tests ran before it."""
+    RNG.bit_generator.state = np.random.default_rng(SEED).bit_generator.state
     with mp.workdps(40):
         yield
 
@@ -147,6 +150,14 @@ def test_sigmoid_over_the_whole_range() -> None:
 def test_softplus_over_the_whole_range() -> None:
     x = np.concatenate([RNG.uniform(-708, 708, 300), RNG.uniform(-40, 40, 300), over(-307, 300), -over(-307, 2)])
     within("softplus", x, softplus, 2)
+
+
+@pytest.mark.parametrize(("name", "exact"), [("sigmoid", sigmoid), ("softplus", softplus)])
+def test_logistic_functions_underflow_gradually(name: str, exact: Function) -> None:
+    x = RNG.uniform(-744, -700, 100)
+    expected = np.array([float(exact(mp.mpf(float(point)))) for point in x])
+    np.testing.assert_allclose(run(name, x), expected, rtol=1e-15, atol=2 * 5e-324)
+    assert (run(name, x) > 0).all()
 
 
 # ── composed in the language ────────────────────────────────────────────────────────────────────────────────
