@@ -68,7 +68,7 @@ def _row(name: str, array: Any, reference: Any, dtype: str, rtol: float | None, 
         finite = np.abs(b[np.isfinite(b)])
         atol = (rtol * float(finite.max()) if finite.size else 0.0) if atol is None else atol
         error = np.abs(a - b)
-        holds = (a == b) | (np.isnan(a) & np.isnan(b)) | (error <= atol + rtol * np.abs(b))
+        holds = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.isfinite(b) & (error <= atol + rtol * np.abs(b)))
         if holds.all():
             return Row(name, True, "")
         excess = np.where(holds, -1.0, np.where(np.isfinite(error), error, np.inf))

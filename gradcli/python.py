@@ -16,16 +16,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli import api, engine, running
+from gradcli.asking import OPTIONS, asked, const_texts
+from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.request import ModelFile, Request, Result, Verb
 from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
     from gradcli.plan import Plan
-
-OPTIONS = (
-    "get_all", "get_by_list", "wrt", "sens", "order", "value", "at", "inputs", "params", "out", "dtype", "backend",
-    "device", "threads", "memory", "fast_math", "consts",
-)  # fmt: skip
 
 
 class Arrays(Sequence[Any]):
@@ -74,7 +71,7 @@ class Net:
 
     def __init__(self, file: ModelFile, net: str | None, consts: Mapping[str, Any] | None) -> None:
         self._file = file
-        self._request = Request(net=net, consts=tuple((k, str(v)) for k, v in (consts or {}).items()))
+        self._request = Request(net=net, consts=const_texts(consts or {}))
         program = api.open_program(file, self._request)
         self.name = program.entry(net).name.id
         self.inputs = tuple(i.name.id for i in program.entry(net).inputs)
@@ -102,21 +99,10 @@ class Net:
         return Compiled(self, self._asked(verb, options))
 
     def _asked(self, verb: Verb, options: dict[str, Any]) -> Request:
+        if verb not in ("grad", "eval"):
+            raise fail("USE001", f"there is no verb `{verb}` here", help="`grad` or `eval`")
         given = {name: options.pop(name) for name in list(options) if name in OPTIONS}
         return asked(replace(self._request, verb=verb), given, options)
-
-
-def asked(request: Request, given: dict[str, Any], inputs: Mapping[str, Any]) -> Request:
-    """A request from keywords. Raises ModelError DIF003 for a `wrt` that is no text or list of texts."""
-    wrt = given.pop("wrt", request.wrt)
-    if wrt is not None and not isinstance(wrt, str):
-        wrt = ",".join(wrt)
-    sens = given.pop("sens", None)
-    arrays = {**given.pop("inputs", {}), **inputs}
-    params = given.pop("params", {})
-    consts = tuple((k, str(v)) for k, v in given.pop("consts", {}).items()) or request.consts
-    given.pop("out", None)
-    return replace(request, arrays=arrays, param_arrays=params, wrt=wrt, sens_arrays=sens, consts=consts, **given)
 
 
 def _arrays(result: Result) -> Arrays:
@@ -156,17 +142,15 @@ class Compiled:
                 if sens is None:
                     self._plans[key] = known
         plan, names, arrays, places = known
+        targets = _targets(plan, names, out or {})
         arrays = list(arrays)
         for name, value in (*given.items(), *weights.items()):
             if name in places:
                 arrays[places[name]] = np.asarray(value).astype(arrays[places[name]].dtype, copy=False)
         made = dict(zip(names, engine.run_plan(plan, arrays, self._machine), strict=True))
-        if out is not None:
-            for name, target in out.items():
-                if name not in made:
-                    raise fail("DAT102", f"`out` names {name}, which is no result; results: {', '.join(made)}")
-                target[...] = made[name]
-                made[name] = target
+        for name, target in targets.items():
+            target[...] = made[name]
+            made[name] = target
         return Arrays(made)
 
     def _plan(self, given: Mapping[str, Any], weights: Mapping[str, Any], sens: Any) -> Any:
@@ -183,22 +167,37 @@ class Compiled:
             derived = running.derive_request(prepared, request, None if weighted is None else list(weighted))
             if weighted is not None:
                 inputs += [running.sens_array(weighted[w], aval, self._machine) for w, aval in derived.weighted]
-            count = len(prepared.outputs)
             names = [",".join(n) for n in derived.names]
             graph = derived.graph if request.value else api.gradients_only(prepared.graph, derived)
             names = [f"value/{n}" for n in prepared.outputs] + names if request.value else names
-            del count
         places = {fed.name: fed.position for fed in (*prepared.inputs, *prepared.params)}
         return engine.plan_of(graph, self._machine), names, inputs, places
 
 
-def _signature(arrays: Mapping[str, Any]) -> tuple[Any, ...]:
-    import numpy as np
+def _targets(plan: Plan, names: Sequence[str], out: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of `out`, once it is sure that each can hold its result. Raises ModelError DAT102 or DAT105."""
+    avals = dict(zip(names, (value.aval for value in plan.graph.outputs), strict=True))
+    for name, target in out.items():
+        if name not in avals:
+            raise fail("DAT102", f"`out` names {name}, which is no result", notes=[f"results: {', '.join(avals)}"])
+        aval = avals[name]
+        shape, dtype = getattr(target, "shape", None), str(getattr(target, "dtype", "no array"))
+        if shape != tuple(aval.shape) or dtype != NUMPY_NAMES[aval.dtype]:
+            have = type(target).__name__ if shape is None else f"{dtype}{list(shape)}"
+            raise fail("DAT105", f"`out` for {name} is {have}, the result {aval}", help="give an array of that type")
+        if not target.flags.writeable:
+            raise fail("DAT105", f"`out` for {name} is read-only")
+    return dict(out)
 
+
+def _signature(arrays: Mapping[str, Any]) -> tuple[Any, ...]:
     found = []
     for name, value in arrays.items():
-        array = value if hasattr(value, "dtype") else np.asarray(value)
-        found.append((name, tuple(array.shape), str(array.dtype), hasattr(value, "dtype")))
+        if hasattr(value, "dtype"):
+            found.append((name, tuple(value.shape), str(value.dtype), True))
+        else:
+            array = api.array_feed(value, name).array
+            found.append((name, tuple(array.shape), str(array.dtype), False))
     return tuple(found)
 
 

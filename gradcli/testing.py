@@ -142,7 +142,8 @@ def judge_close(expectation: Expectation, left: Array, right: Array, dtype: str)
     import numpy as np
 
     with np.errstate(all="ignore"):
-        a, b = np.broadcast_arrays(left.astype(np.float64), right.astype(np.float64))
+        kind = np.float64 if left.dtype.kind == "f" or right.dtype.kind == "f" else np.longdouble
+        a, b = np.broadcast_arrays(left.astype(kind), right.astype(kind))
         rtol = expectation.rtol if expectation.rtol is not None else RTOL.get(dtype, 0.0)
         finite = np.abs(b[np.isfinite(b)])
         scale = float(finite.max()) if finite.size else 0.0
@@ -151,7 +152,7 @@ def judge_close(expectation: Expectation, left: Array, right: Array, dtype: str)
             atol = 0.0 if expectation.rtol is not None else rtol * scale
         error = np.abs(a - b)
         same = (a == b) | (np.isnan(a) & np.isnan(b))
-        holds = same | (error <= atol + rtol * np.abs(b))
+        holds = same | (np.isfinite(b) & (error <= atol + rtol * np.abs(b)))
         if holds.all():
             return None
         excess = np.where(holds, -np.inf, np.where(np.isfinite(error), error - atol - rtol * np.abs(b), np.inf))

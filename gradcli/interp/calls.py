@@ -17,7 +17,6 @@ from gradcli.interp.values import (
     Deferred,
     GradV,
     LayerV,
-    ListV,
     NetV,
     OperatorV,
     RecomputeV,
@@ -207,8 +206,6 @@ def bind_inputs(ctx: Elaborator, frame: Frame, net: NetV, bound: dict[str, Any])
             arr = _declared(ctx, frame, net, declared, value)
             later.append((declared, arr))
             value = arr
-        elif isinstance(value, ListV):
-            value = arrays.to_arr(ctx, value)
         frame.bind(name, value, declared.name.span, "input")
     for declared, arr in later:
         assert declared.type is not None

@@ -47,7 +47,7 @@ def prepare_case(scope: Scope, case: ast.Case, options: Options) -> PreparedCase
     collector = _Collector(ctx)
     ctx.on_expect = collector.expect
     ctx.run.entry = "<case>"
-    frame = Frame(scope, Instance("<case>", "<case>"))
+    frame = Frame(scope, Instance("<case>", "<case>"), sees_inputs=True)
     statements.run_block(ctx, frame, case.body)
     ctx.raise_kept()
     if not collector.count:

@@ -8,9 +8,6 @@ from __future__ import annotations
 from gradcli.syntax.codes import Entry
 
 _PAGES = (
-    Entry("EDN001", "unknown edition", "The first line says which edition of the language a file is written in. A file "
-          "without it is edition 2026 forever.",
-          "edition 2099\nnet f(x: f64) = x\n", "edition 2026\nnet f(x: f64) = x\n"),
     Entry("EDN002", "not in this release", "The word is of the language, but this release does not run it yet.",
           "net f(x: f64) -> f64 {\n  for i in 0..9 while x > 1 {\n    x = x / 2\n  }\n  return x\n}\n",
           "net f(x: f64) -> f64 {\n  for i in 0..9 {\n    x = x / 2\n  }\n  return x\n}\n"),

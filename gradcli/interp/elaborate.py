@@ -268,10 +268,6 @@ class Elaborator:
             raise fail("SYN020", "`expect` belongs into a case", statement.span)
         self.on_expect(frame, statement)
 
-    def case_frame(self, frame: Frame) -> bool:
-        """Whether the file's inputs are visible: in a case, not in nets (nor in those a case defines)."""
-        return frame.net is None
-
     def may_bind(self, frame: Frame, name: ast.Name) -> None:
         """A name inside a net may hide any value outside it, never a net or an operator. Raises ModelError NAM003."""
         if frame.scope.prelude:

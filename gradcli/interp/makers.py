@@ -30,8 +30,6 @@ def _filled(site: Site, shape: Any, value: Any, dtype: Any) -> Arr:
     if dtype is not None and not isinstance(dtype, CastV):
         raise ShapeError("SHP116", f"`dtype` is a type like f32, not {describe(dtype)}")
     arr = site.arr(value) if dtype is None else site.ctx.cast(value, dtype.dtype)
-    if arr.rank:
-        raise ShapeError("SHP107", f"full repeats a number, not {arr}", (1,), "`broadcast_to(x, shape)` repeats arrays")
     return indexing.broadcast_to(site.ctx, arr, dims)
 
 

@@ -122,11 +122,11 @@ def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) ->
 
 def taken(name: str) -> bool:
     """Whether the language has an operator or a type of that name, now or in a later release of its edition."""
-    from gradcli.interp.names import LATER
+    from gradcli.interp.names import LATER, public
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
 
-    return name in OPERATORS or name in DTYPES or name in LATER or name in load_prelude().nets
+    return name in OPERATORS or name in DTYPES or name in LATER or name in public(load_prelude().nets)
 
 
 def _hides(name: ast.Name) -> list[Diagnostic]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp.scope import Binding, Frame
@@ -95,13 +96,13 @@ def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
         return ctx.const(scope, name)
     if name in scope.imports:
         return ModuleV(scope.imports[name][1], name)
-    if name in scope.inputs and ctx.case_frame(frame):
+    if name in scope.inputs and frame.sees_inputs:
         return ctx.file_input(scope, name, node.span)
     if name in DTYPES:
         return CastV(name)
     if name in ctx.operators:
         return OperatorV(name)
-    if name in ctx.prelude().nets:
+    if name in ctx.prelude().nets and (scope.prelude or not name.startswith("_")):
         return ctx.named_net(ctx.prelude(), name)
     size = find_dim(ctx, frame, name)
     if size is not None:
@@ -113,15 +114,21 @@ def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
     raise unknown_name(ctx, frame, node)
 
 
+def public(nets: Iterable[str]) -> list[str]:
+    """The nets of the prelude that models may use."""
+    return [name for name in nets if not name.startswith("_")]
+
+
 def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
     scope = frame.scope
-    words: list[str] = [*scope.nets, *scope.consts, *scope.dims, *scope.imports, *ctx.operators, *ctx.prelude().nets]
+    words: list[str] = [*scope.nets, *scope.consts, *scope.dims, *scope.imports]
+    words += [*ctx.operators, *public(ctx.prelude().nets)]
     around: Frame | None = frame
     while around is not None:
         words.extend(around.names)
         words.extend(around.dims)
         around = around.enclosing
-    if ctx.case_frame(frame):
+    if frame.sees_inputs:
         words.extend(scope.inputs)
     if node.id in LATER:
         return fail("EDN002", f"`{node.id}` is not in this release", node.span)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gradcli.ops  # the primitives that the names below stand for
-from gradcli.interp import arrays, derivatives, expressions, makers, reductions, shaping, static
+from gradcli.interp import arrays, calls, derivatives, expressions, makers, reductions, shaping, static
 from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT
 from gradcli.interp.scope import Frame
 from gradcli.interp.signature import OPERATORS, SURFACES, Site, Surface, bind, operator
 from gradcli.interp.values import Arr, TupleV, is_number
 from gradcli.ir.dims import Poly
-from gradcli.ir.primitive import primitive
+from gradcli.ir.primitive import ShapeError, primitive
 from gradcli.syntax import ast
 
 if TYPE_CHECKING:
@@ -83,6 +83,19 @@ def _softplus(site: Site, x: Any, beta: Any) -> Any:
         return arrays.elementwise(ctx, soft, (x,), least=WEAK_FLOAT)
     inner = arrays.elementwise(ctx, soft, (expressions.binary(ctx, "*", x, beta),), least=WEAK_FLOAT)
     return expressions.binary(ctx, "/", inner, beta)
+
+
+@operator(
+    'gelu(x, approximate="none")',
+    "activations",
+    'x times the probability that a normal number is smaller: exact, or approximate="tanh" (Hendrycks & Gimpel 2016).',
+)
+def _gelu(site: Site, x: Any, approximate: Any) -> Any:
+    nets = {"none": "_gelu", "tanh": "_gelu_tanh"}
+    if not isinstance(approximate, str) or approximate not in nets:
+        raise ShapeError("SHP110", '`approximate` is "none" or "tanh"', (1,))
+    net = site.ctx.named_net(site.ctx.prelude(), nets[approximate])
+    return calls.call_net(site.ctx, net, {"x": x}, site.node.span, site.frame)
 
 
 @operator(

@@ -310,12 +310,13 @@ def _list_nets(nets: Mapping[str, ast.Net]) -> str:
 def expression_net(source: Source) -> ast.Net:
     """The net that `-e` stands for."""
     from gradcli.interp.modules import load_prelude
+    from gradcli.interp.names import LATER, public
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
     from gradcli.syntax.parse import parse_expression
 
     expr = parse_expression(source)
-    language = {*OPERATORS, *DTYPES, *load_prelude().nets, "pi", "e"}
+    language = {*OPERATORS, *DTYPES, *public(load_prelude().nets), *LATER, "pi", "e"}
     free: dict[str, ast.Name] = {}
     work: list[tuple[Any, str]] = [(expr, "")]
     while work:

@@ -64,6 +64,7 @@ def _reductions() -> None:
 
 def _arg(site: Site, prim: str, x: Any, axis: Any, keepdims: Any) -> Arr:
     arr = site.arr(x)
+    axis = site.ctx.axis(axis, arr)
     source = flat(site.ctx, arr) if axis is None else arr
     place = 0 if axis is None else one_axis(site, axis, arr)
     out = arrays.emit(site.ctx, primitive(prim), [source], {"axis": place})
@@ -76,6 +77,7 @@ def _arg(site: Site, prim: str, x: Any, axis: Any, keepdims: Any) -> Arr:
 def _cumulative(site: Site, prim: str, x: Any, axis: Any) -> Arr:
     arr = site.arr(x)
     arr = arrays.settle_arr(site.ctx, arr, "i64") if arr.dtype in ("bool", "i32") else arr
+    axis = site.ctx.axis(axis, arr)
     arr, place = (flat(site.ctx, arr), 0) if axis is None else (arr, one_axis(site, axis, arr))
     out = arrays.emit(site.ctx, primitive(prim), [arr], {"axis": place, "reverse": False}, dims=arr.dims)
     return Arr(out.value, arr.dims, arr.weak)

@@ -70,6 +70,7 @@ def _flatten(site: Site, x: Any) -> Arr:
 @operator("squeeze(x, axis=None)", "shape", "Without dims of size 1: all of them, or those of `axis`.", "reshape")
 def _squeeze(site: Site, x: Any, axis: Any) -> Arr:
     arr = site.arr(x)
+    axis = site.ctx.axis(axis, arr)
     axes = read_axes(site, axis, arr)
     if axis is None:
         axes = tuple(k for k in axes if arr.dims[k] == 1)
@@ -186,6 +187,7 @@ def _flip(site: Site, x: Any, axis: Any) -> Arr:
 )
 def _take(site: Site, x: Any, indices: Any, axis: Any) -> Arr:
     arr = site.arr(x)
+    axis = site.ctx.axis(axis, arr)
     if axis is None:
         return indexing.index(site.ctx, flat(site.ctx, arr), [indices])
     place = one_axis(site, axis, arr)

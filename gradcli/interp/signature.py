@@ -86,7 +86,7 @@ def operator(
         names.append(key)
         if has:
             defaults[key] = {"None": None, "false": False, "true": True}.get(
-                text, int(text) if text.lstrip("-").isdigit() else text
+                text, int(text) if text.lstrip("-").isdigit() else text.strip('"')
             )
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:

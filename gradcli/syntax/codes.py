@@ -22,6 +22,14 @@ class Entry:
 
 _ENTRIES = (
     Entry(
+        "EDN001",
+        "unknown edition",
+        "The first line says which edition of the language a file is written in. A file without it is edition 2026 "
+        "forever.",
+        "edition 2099\nnet f(x: f64) = x\n",
+        "edition 2026\nnet f(x: f64) = x\n",
+    ),
+    Entry(
         "SYN001",
         "something else was expected",
         "The text cannot be read on from here. The message says what could stand in this place, or how the "

@@ -49,7 +49,7 @@ def _refuse_edition(source: Source, tokens: list[Token]) -> None:
             raise fail(
                 "EDN001",
                 f"edition {year} needs another gradcli: this one knows edition {', '.join(map(str, EDITIONS))}",
-                Span(source, spoken[0].start, spoken[1].end),
+                Span(source, spoken[1].start, spoken[1].end),
                 help="upgrade: `pip install -U gradcli`" if newer else None,
             )
 

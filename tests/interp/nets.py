@@ -51,7 +51,9 @@ def refused(text: str, code: str, under: str | None = None, *, says: str = "", n
     return first
 
 
-def refused_expression(expression: str, code: str, under: str | None = None, signature: str = "", **more: Any) -> Diagnostic:
+def refused_expression(
+    expression: str, code: str, under: str | None = None, signature: str = "", **more: Any
+) -> Diagnostic:
     return refused(f"net main({signature}) = {expression}\n", code, under, **more)
 
 

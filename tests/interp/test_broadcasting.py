@@ -52,10 +52,14 @@ def test_shapes_broadcast_as_in_numpy_forwards_and_back(one: Any, other: Any) ->
     same(g["y"], back(np.broadcast_to(x, full), other), rtol=1e-13, atol=1e-14)
 
 
-@pytest.mark.parametrize(("one", "other"), [((3,), (2,)), ((2, 3), (2,)), ((2, 3), (3, 2)), ((0,), (2,)), ((2, 2), (3, 2, 3))])
+@pytest.mark.parametrize(
+    ("one", "other"), [((3,), (2,)), ((2, 3), (2,)), ((2, 3), (3, 2)), ((0,), (2,)), ((2, 2), (3, 2, 3))]
+)
 def test_what_numpy_refuses_is_refused_with_both_places(one: Any, other: Any) -> None:
     signature = types(one, other).replace(", y", ",\n      y")
-    found = refused(f"net f({signature}) =\\\n".replace("\\\n", " x + y\n"), "SHP101", "x + y", x=np.ones(one), y=np.ones(other))
+    found = refused(
+        f"net f({signature}) =\\\n".replace("\\\n", " x + y\n"), "SHP101", "+", x=np.ones(one), y=np.ones(other)
+    )
     assert {1, 2} <= set(other_lines(found))
 
 
@@ -63,7 +67,9 @@ SILENT = [((3, 1), (3,)), ((3,), (3, 1)), ((2, 3, 1), (3,)), ((4, 1), (4,)), ((2
 
 
 @pytest.mark.parametrize(("one", "other"), SILENT[:4] + SILENT[5:])
-@pytest.mark.parametrize("operator", ["x - y", "x * y", "maximum(x, y)", "x < y", "where(x > 0, x, y)", "x if x > 0 else y", "hypot(x, y)"])
+@pytest.mark.parametrize(
+    "operator", ["x - y", "x * y", "maximum(x, y)", "x < y", "where(x > 0, x, y)", "x if x > 0 else y", "hypot(x, y)"]
+)
 def test_the_classic_silent_growth_is_refused(one: Any, other: Any, operator: str) -> None:
     refused(f"net f({types(one, other)}) = {operator}\n", "SHP102", x=np.ones(one), y=np.ones(other))
 
@@ -84,7 +90,7 @@ def test_dims_of_different_names_are_different_whatever_their_size() -> None:
 
 
 def test_dims_of_one_name_are_the_same() -> None:
-    refused_expression("x + y", "SHP102", "x + y", "x: f64[a, 1], y: f64[a]", x=np.ones((3, 1)), y=np.ones(3))
+    refused_expression("x + y", "SHP102", "+", "x: f64[a, 1], y: f64[a]", x=np.ones((3, 1)), y=np.ones(3))
 
 
 def test_dims_without_names_of_one_size_count_as_the_same() -> None:
@@ -100,13 +106,15 @@ def test_the_rule_holds_through_names_and_calls() -> None:
     text = "net mse_(p, t) = mean((p - t) ** 2)\nnet main(x: f64[n, 2], w: f64[2, 1], t: f64[n]) = mse_(x @ w, t)\n"
     found = refused(text, "SHP102", x=np.ones((4, 2)), w=np.ones((2, 1)), t=np.ones(4))
     assert found.span is not None
-    assert found.span.text == "p - t"
-    same(value(text.replace("mse_(x @ w", "mse_((x @ w)[:, 0]"), x=np.ones((4, 2)), w=np.ones((2, 1)), t=np.ones(4)), 1.0)
+    assert found.span.text == "-"
+    same(
+        value(text.replace("mse_(x @ w", "mse_((x @ w)[:, 0]"), x=np.ones((4, 2)), w=np.ones((2, 1)), t=np.ones(4)), 1.0
+    )
 
 
 def test_the_help_is_a_repair_with_the_models_own_names() -> None:
     text = "net loss(pred: f64[n, 1], target: f64[n]) = mean((pred - target) ** 2)\n"
-    found = refused(text, "SHP102", "pred - target", pred=np.ones((3, 1)), target=np.ones(3))
+    found = refused(text, "SHP102", "-", pred=np.ones((3, 1)), target=np.ones(3))
     assert "pred[:, 0]" in (found.help or "") + " ".join(found.notes)
 
 
@@ -140,13 +148,19 @@ def test_leading_dims_of_matmul_broadcast() -> None:
     same(calc("x @ y", "x: f64[4, 2, 3], y: f64[6, 1, 3, 5]", x=x, y=y), x @ y, rtol=1e-13)
 
 
-@pytest.mark.parametrize(("one", "other"), [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)), ((5, 2, 3), (5, 3, 2))])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)), ((5, 2, 3), (5, 3, 2))],
+)
 def test_matmul_of_vectors_and_stacks_is_numpys(one: Any, other: Any) -> None:
     x, y = np.random.default_rng(0).normal(size=one), np.random.default_rng(1).normal(size=other)
     same(calc("x @ y", types(one, other), x=x, y=y), x @ y, rtol=1e-13)
 
 
-@pytest.mark.parametrize(("one", "other", "code"), [((2, 3), (2, 3), "SHP201"), ((2, 3), (4,), "SHP201"), ((2,), (3, 2), "SHP201"), ((), (3,), "SHP107")])
+@pytest.mark.parametrize(
+    ("one", "other", "code"),
+    [((2, 3), (2, 3), "SHP201"), ((2, 3), (4,), "SHP201"), ((2,), (3, 2), "SHP201"), ((), (3,), "SHP107")],
+)
 def test_matmul_refusals_name_both_operands(one: Any, other: Any, code: str) -> None:
     signature = types(one, other).replace(", y", ",\n      y")
     found = refused(f"net f({signature}) = x @ y\n", code, x=np.ones(one), y=np.ones(other))

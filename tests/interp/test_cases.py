@@ -79,7 +79,9 @@ def test_expectations_that_do_not_hold(tmp_path: Path, line: str) -> None:
     assert result.status == "failed", result.message
 
 
-@pytest.mark.parametrize(("dtype", "good", "bad"), [("f16", 0.9e-3, 4e-3), ("f32", 0.9e-5, 3e-5), ("f64", 0.9e-10, 3e-10)])
+@pytest.mark.parametrize(
+    ("dtype", "good", "bad"), [("f16", 0.9e-3, 4e-3), ("f32", 0.9e-5, 3e-5), ("f64", 0.9e-10, 3e-10)]
+)
 def test_default_tolerances_by_dtype(tmp_path: Path, dtype: str, good: float, bad: float) -> None:
     line = f"expect {dtype}(1) ~= {dtype}({{}})"
     assert expects(tmp_path, NETS, line.format(1 + good)).status == "passed"
@@ -157,7 +159,7 @@ def test_an_f32_value_is_shown_with_its_own_digits(tmp_path: Path) -> None:
 
 # ── expect error ──
 
-ERRORS = 'net g(x: f64[n], y: f64[n]) = x * y\nnet m(x: f64[2, 3]) = x @ x\nnet h(x: f64) = unknown_name\n'
+ERRORS = "net g(x: f64[n], y: f64[n]) = x * y\nnet m(x: f64[2, 3]) = x @ x\nnet h(x: f64) = unknown_name\n"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,9 @@ def test_an_expected_error_that_says_something_else(tmp_path: Path) -> None:
 
 
 def test_a_case_goes_on_after_an_expected_error(tmp_path: Path) -> None:
-    result = expects(tmp_path, ERRORS, 'expect error "inner" in m(ones([2, 3]))', "y = g(ones([2]), ones([2]))", "expect y == 1.0")
+    result = expects(
+        tmp_path, ERRORS, 'expect error "inner" in m(ones([2, 3]))', "y = g(ones([2]), ones([2]))", "expect y == 1.0"
+    )
     assert result.status == "passed", result.message
 
 
@@ -205,7 +209,16 @@ def test_an_expected_error_covers_only_its_own_expression(tmp_path: Path) -> Non
 
 
 def test_a_case_binds_names_of_its_own(tmp_path: Path) -> None:
-    lines = ["x = [1.0, 2.0]", "x[0] = 5.0", "for i in 0..2 {", "  x[i] += 1.0", "}", "net g(y) = y * 10", "p, q = two(x)", "expect g(q) == [120.0, 60.0]"]
+    lines = [
+        "x = [1.0, 2.0]",
+        "x[0] = 5.0",
+        "for i in 0..2 {",
+        "  x[i] += 1.0",
+        "}",
+        "net g(y) = y * 10",
+        "p, q = two(x)",
+        "expect g(q) == [120.0, 60.0]",
+    ]
     result = expects(tmp_path, NETS, *lines)
     assert result.status == "passed", result.message
 
@@ -227,7 +240,16 @@ def test_an_input_without_a_value_in_a_case_is_an_error_that_says_so(tmp_path: P
 
 def test_params_in_cases_have_their_first_values(tmp_path: Path) -> None:
     text = "net U(x) {\n  param w: f64 = 3.0\n  return w * x\n}\n"
-    assert expects(tmp_path, text, "expect U(2.0) == 6.0", "expect grad(U, wrt=w)(2.0) == 2.0", "expect grad(U, wrt=params)(2.0) == 2.0").status == "passed"
+    assert (
+        expects(
+            tmp_path,
+            text,
+            "expect U(2.0) == 6.0",
+            "expect grad(U, wrt=w)(2.0) == 2.0",
+            "expect grad(U, wrt=params)(2.0) == 2.0",
+        ).status
+        == "passed"
+    )
 
 
 def test_a_case_without_expectations_is_refused(tmp_path: Path) -> None:
@@ -261,7 +283,9 @@ def test_a_number_is_compared_with_every_element(tmp_path: Path) -> None:
 
 def test_an_error_when_a_case_runs_is_an_error_of_that_case(tmp_path: Path) -> None:
     text = "net at(x: f64[3], i: i64) = x[i]\n"
-    results = run_cases(text + 'case "a" {\n  expect at([1.0, 2.0, 3.0], i64(7)) == 1.0\n}\ncase "b" {\n  expect true\n}\n', tmp_path)
+    results = run_cases(
+        text + 'case "a" {\n  expect at([1.0, 2.0, 3.0], i64(7)) == 1.0\n}\ncase "b" {\n  expect true\n}\n', tmp_path
+    )
     assert [r.status for r in results] == ["error", "passed"]
 
 

@@ -174,7 +174,9 @@ def test_sens_weights_the_elements() -> None:
     same(value(text, x=[1.0, 2.0, 3.0], s=[1.0, 0.0, 10.0]), [2.0, 0.0, 60.0])
 
 
-@pytest.mark.parametrize("sens", ["1.0", "[1.0, 2.0]", "[[1.0, 2.0, 3.0]]", "f32([1.0, 2.0, 3.0])", "[true, false, true]"])
+@pytest.mark.parametrize(
+    "sens", ["1.0", "[1.0, 2.0]", "[[1.0, 2.0, 3.0]]", "f32([1.0, 2.0, 3.0])", "[true, false, true]"]
+)
 def test_the_shape_and_dtype_of_sens_must_match_exactly(sens: str) -> None:
     text = f"net f(x: f64[3]) = x ** 2\nnet main(x: f64[3]) = grad(f, sens={sens})(x)\n"
     found = refused(text, "DIF004", x=[1.0, 2.0, 3.0])
@@ -258,7 +260,9 @@ def test_an_input_without_a_path_has_zeros_of_its_own_shape_and_dtype() -> None:
      ("where(y > 100, x, y)", "masked"), ("y + x - x", "cancels")],
 )  # fmt: skip
 def test_reports_say_why_a_gradient_is_zero(expression: str, reason: str) -> None:
-    result = gradcli.compile(f"net f(x: f64, y: f64) =\n  {expression}\n".replace("=\n ", "=")).run("grad", x=3.0, y=5.0)
+    result = gradcli.compile(f"net f(x: f64, y: f64) =\n  {expression}\n".replace("=\n ", "=")).run(
+        "grad", x=3.0, y=5.0
+    )
     (entry,) = result.grads
     same(entry.array, 0.0)
     assert entry.zero is not None
@@ -266,7 +270,9 @@ def test_reports_say_why_a_gradient_is_zero(expression: str, reason: str) -> Non
 
 
 def test_a_stopped_gradient_says_at_which_line() -> None:
-    result = gradcli.compile("net f(x: f64, y: f64) {\n  h = 2 * x\n  g = stop_gradient(h)\n  return g * y\n}\n").run("grad", x=3.0, y=5.0)
+    result = gradcli.compile("net f(x: f64, y: f64) {\n  h = 2 * x\n  g = stop_gradient(h)\n  return g * y\n}\n").run(
+        "grad", x=3.0, y=5.0
+    )
     zero = result.grads[0].zero
     assert zero is not None
     assert zero["reason"] == "stopped"
@@ -338,7 +344,9 @@ def test_grad_by_a_weak_integer_is_f64() -> None:
 
 def test_grad_of_an_imported_net(tmp_path: Any) -> None:
     (tmp_path / "a.net").write_text("net f(x) {\n  param w: f64 = 2.0\n  return w * x ** 2\n}\n")
-    (tmp_path / "m.net").write_text('import "a.net" as a\nnet main(x: f64) {\n  return grad(a.f)(x), grad(a.f, wrt=w)(x)\n}\n')
+    (tmp_path / "m.net").write_text(
+        'import "a.net" as a\nnet main(x: f64) {\n  return grad(a.f)(x), grad(a.f, wrt=w)(x)\n}\n'
+    )
     assert [float(v) for v in gradcli.load(tmp_path / "m.net").eval(x=3.0)] == [12.0, 9.0]
 
 
@@ -360,7 +368,14 @@ def test_the_derivative_by_a_dim_s_worth_of_data_is_shaped_as_the_data() -> None
     same(g["y"], 6.0)
 
 
-NOT_YET = ["jvp(f, tangent=1.0)", "value_and_jvp(f, tangent=1.0)", "jacobian(f)", "hessian(f)", "hvp(f, v=1.0)", "vmap(f)"]
+NOT_YET = [
+    "jvp(f, tangent=1.0)",
+    "value_and_jvp(f, tangent=1.0)",
+    "jacobian(f)",
+    "hessian(f)",
+    "hvp(f, v=1.0)",
+    "vmap(f)",
+]
 
 
 @pytest.mark.parametrize("form", NOT_YET)

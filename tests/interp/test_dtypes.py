@@ -46,9 +46,7 @@ def test_promotion_is_jaxs_lattice(a: str, b: str, wanted: str, operator: str) -
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "weak", ["2", "(1 + 1)", "k", "[2, 3]", "size(n)", "arange(2)", "zeros([2], i64) * 0 + 2"][:6]
-)
+@pytest.mark.parametrize("weak", ["2", "(1 + 1)", "k", "[2, 3]", "size(n)", "arange(2)"])
 def test_weak_integers_take_the_dtype_they_meet(dtype: str, weak: str) -> None:
     text = f"const k = 2\ndim n = 2\nnet f(x: {dtype}) = x * {weak}\n"
     assert str(value(text, x=of(dtype)).dtype) == NUMPY[WEAK_INT[dtype]]
@@ -142,7 +140,9 @@ def test_a_narrow_model_stays_narrow_in_value_and_gradient(dtype: str, operator:
     assert str(grads(text, x=of(dtype))["x"].dtype) == NUMPY[dtype]
 
 
-@pytest.mark.parametrize("operator", ["exp(i)", "sqrt(i)", "i / i", "mean([i])", "softmax([i])", "sigmoid(i)", "atan2(i, i)", "i ** 0.5"])
+@pytest.mark.parametrize(
+    "operator", ["exp(i)", "sqrt(i)", "i / i", "mean([i])", "softmax([i])", "sigmoid(i)", "atan2(i, i)", "i ** 0.5"]
+)
 def test_float_operators_of_integers_are_f64(operator: str) -> None:
     assert dtype_of(operator, i="i32") == "f64"
 
@@ -212,7 +212,9 @@ def test_arrays_keep_their_dtype_for_an_untyped_input(dtype: str) -> None:
     same(value("net f(x) = x\n", x=of(dtype)), 1, dtype)
 
 
-@pytest.mark.parametrize(("given", "declared"), [("f32", "f64"), ("f16", "f32"), ("i64", "f32"), ("i32", "f64"), ("i32", "i64")])
+@pytest.mark.parametrize(
+    ("given", "declared"), [("f32", "f64"), ("f16", "f32"), ("i64", "f32"), ("i32", "f64"), ("i32", "i64")]
+)
 def test_narrower_data_are_widened_with_a_note(given: str, declared: str) -> None:
     net = gradcli.compile(f"net f(x: {declared}) = x\n")
     same(net.eval(x=of(given))[0], 1, declared)
@@ -220,7 +222,10 @@ def test_narrower_data_are_widened_with_a_note(given: str, declared: str) -> Non
     assert any(note.code == "DAT106" for note in notes)
 
 
-@pytest.mark.parametrize(("given", "declared"), [("f64", "f32"), ("f32", "f16"), ("f64", "f16"), ("f32", "i64"), ("i64", "i32"), ("f64", "bool")])
+@pytest.mark.parametrize(
+    ("given", "declared"),
+    [("f64", "f32"), ("f32", "f16"), ("f64", "f16"), ("f32", "i64"), ("i64", "i32"), ("f64", "bool")],
+)
 def test_nothing_is_narrowed_silently(given: str, declared: str) -> None:
     found = refused(f"net f(x: {declared}) = x\n", "DAT105", x=of(given))
     assert found.help is not None
@@ -257,3 +262,14 @@ def test_a_huge_integer_literal_in_a_float_model() -> None:
 
 def test_an_integer_literal_that_does_not_fit_is_refused() -> None:
     refused_expression("x + 3000000000", "SHP103", signature="x: i32", x=np.int32(1))
+
+
+def test_an_integer_literal_beyond_f16() -> None:
+    try:
+        same(calc("x * 70000", "x: f16", x=1.0), np.inf, "f16")
+    except gradcli.ModelError as error:
+        assert error.diagnostics[0].span is not None  # noqa: PT017
+
+
+def test_a_float_literal_beyond_f32_is_infinite() -> None:
+    same(calc("x * 1e300", "x: f32", x=1.0), np.inf, "f32")

@@ -117,7 +117,9 @@ def test_operators_of_other_languages_name_the_one_meant(text: str, under: str, 
     assert meant in (found.help or "")
 
 
-@pytest.mark.parametrize("text", ["x && y", "x || y", "!x", "x ? y : 1", "x++", "x += 1 + 2 if", "x <> y", "x ** ", "* x", "x y"])
+@pytest.mark.parametrize(
+    "text", ["x && y", "x || y", "!x", "x ? y : 1", "x++", "x += 1 + 2 if", "x <> y", "x ** ", "* x", "x y"]
+)
 def test_broken_expressions_are_refused_with_a_place(text: str) -> None:
     with pytest.raises(gradcli.ModelError) as caught:
         gradcli.compile(f"net f(x, y) = {text}\n")
@@ -176,7 +178,9 @@ def test_numbers_out_of_range(text: str) -> None:
     assert caught.value.diagnostics[0].code == "SYN009"
 
 
-@pytest.mark.parametrize(("text", "row"), [("[[1, 2], [3]]", "[3]"), ("[[1], [2], [3, 4]]", "[3, 4]"), ("[[[1], [2, 3]]]", "[2, 3]")])
+@pytest.mark.parametrize(
+    ("text", "row"), [("[[1, 2], [3]]", "[3]"), ("[[1], [2], [3, 4]]", "[3, 4]"), ("[[[1], [2, 3]]]", "[2, 3]")]
+)
 def test_ragged_rows_point_at_the_row(text: str, row: str) -> None:
     found = refused_expression(text, "SHP104", row)
     assert found.others
@@ -204,7 +208,9 @@ def test_plus_on_lists_adds_arrays() -> None:
 
 
 def test_members_are_stacked_differentiably() -> None:
-    g = gradcli.compile("net f(x: f64, y: f64) = sum([x, 2 * y, x * y] * [1.0, 10.0, 100.0])\n").grad(x=2.0, y=3.0, get_all=True)
+    g = gradcli.compile("net f(x: f64, y: f64) = sum([x, 2 * y, x * y] * [1.0, 10.0, 100.0])\n").grad(
+        x=2.0, y=3.0, get_all=True
+    )
     same(g["x"], 301.0)
     same(g["y"], 220.0)
 
@@ -226,6 +232,13 @@ def test_concat_takes_the_list_itself_also_through_a_name() -> None:
 def test_shapes_and_axes_through_names() -> None:
     text = "net f(x: f64[6]) {\n  s = [2, 3]\n  a = [0, 1]\n  return sum(reshape(x, s), axis=a)\n}\n"
     same(value(text, x=np.ones(6)), 6.0)
+
+
+def test_shapes_and_axes_through_untyped_inputs_of_nets() -> None:
+    text = "net g(x, s, a) = sum(reshape(x, s), axis=a)\nnet main(x: f64[6]) = g(x, [2, 3], [0, 1])\n"
+    same(value(text, x=np.ones(6)), 6.0)
+    text = "net g(l) = concat(l)\nnet main(x: f64[2], y: f64[3]) = g([x, y])\n"
+    same(value(text, x=np.ones(2), y=np.ones(3)), np.ones(5))
 
 
 def test_a_list_with_mixed_dtypes_is_promoted() -> None:

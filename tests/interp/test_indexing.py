@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gradcli
 from tests.interp.nets import calc, grads, other_lines, refused, refused_expression, same, value
 
 X = np.arange(60.0).reshape(3, 4, 5)
@@ -118,7 +119,9 @@ def test_the_gradient_of_a_read_counts_how_often_each_element_was_read(index: st
     same(grads(f"net f(x: f64[3, 4, 5]) = x[{index}]\n", x=X)["x"], wanted)
 
 
-@pytest.mark.parametrize("index", ["i", ":, i", "i, j", "..., i", "i, :, j", "i, 1", "i, ::2", "i, None", ":, i, j", "j, k", "k, :, j"])
+@pytest.mark.parametrize(
+    "index", ["i", ":, i", "i, j", "..., i", "i, :, j", "i, 1", "i, ::2", "i, None", ":, i, j", "j, k", "k, :, j"]
+)
 def test_indices_from_data_are_numpys(index: str) -> None:
     i, j, k = np.array([2, 0]), np.array([1, 2]), np.int64(1)
     text = f"net f(x: f64[3, 4, 5], i: i64[2], j: i64[2], k: i64) = x[{index}] + 0 * (sum(i) + sum(j) + k)\n"
@@ -132,7 +135,9 @@ def test_an_integer_scalar_of_data(dtype: str) -> None:
 
 
 def test_an_index_through_an_index() -> None:
-    same(calc("x[parent[i]]", "x: f64[7], parent: i64[3], i: i64", x=V, parent=np.array([5, 2, 0]), i=np.int64(1)), 12.0)
+    same(
+        calc("x[parent[i]]", "x: f64[7], parent: i64[3], i: i64", x=V, parent=np.array([5, 2, 0]), i=np.int64(1)), 12.0
+    )
 
 
 def test_indices_from_data_in_a_loop() -> None:
@@ -200,7 +205,7 @@ def test_an_index_out_of_range_says_where_the_array_came_from() -> None:
 
 
 @pytest.mark.parametrize("bad", [7, -8, -1, 2**40, -(2**40)])
-@pytest.mark.parametrize("net", ["x[i]", "x[[0, 1]] * x[i]", "sum(x[i:i]) if false else x[i]"][:2])
+@pytest.mark.parametrize("net", ["x[i]", "x[[0, 1]] * x[i]"])
 def test_a_data_index_out_of_range_is_an_error_when_it_is_met(bad: int, net: str) -> None:
     text = f"net f(x: f64[7], i: i64) {{\n  a = 2 * x\n  return {net}\n}}\n"
     found = refused(text, "SHP108", says=str(bad), x=V, i=np.int64(bad))
@@ -210,7 +215,9 @@ def test_a_data_index_out_of_range_is_an_error_when_it_is_met(bad: int, net: str
 
 def test_a_data_index_array_out_of_range_is_an_error_in_grad_too() -> None:
     for verb in ("eval", "grad"):
-        refused("net f(x: f64[7], i: i64[3]) = sum(x[i] ** 2)\n", "SHP108", "x[i]", verb=verb, x=V, i=np.array([0, 1, 7]))
+        refused(
+            "net f(x: f64[7], i: i64[3]) = sum(x[i] ** 2)\n", "SHP108", "x[i]", verb=verb, x=V, i=np.array([0, 1, 7])
+        )
 
 
 def test_an_empty_slice() -> None:
@@ -236,7 +243,9 @@ def written(statement: str, x: Any, **data: Any) -> Any:
         f"{k}: {types[np.asarray(v).dtype.name]}" + (f"[{', '.join(map(str, np.shape(v)))}]" if np.ndim(v) else "")
         for k, v in {"x": x, **data}.items()
     )
-    return value(f"net f({signature}) {{\n  {statement}\n  return x\n}}\n", x=x, **{k: np.asarray(v) for k, v in data.items()})
+    return value(
+        f"net f({signature}) {{\n  {statement}\n  return x\n}}\n", x=x, **{k: np.asarray(v) for k, v in data.items()}
+    )
 
 
 @pytest.mark.parametrize("index", lines(BASIC) + [row for row in lines(ADVANCED) if "[]" not in row])
@@ -254,7 +263,9 @@ def test_any_index_that_may_be_read_may_be_added_to_and_repeats_accumulate(index
     same(written(f"x[{index}] += 100.0", X), wanted)
 
 
-@pytest.mark.parametrize("index", ["0", ":, 1:3", "..., ::-2", "[2, 0]", ":, [3, 1], [0, 1]", "[0, 1], :, 2", ":, None, 0"])
+@pytest.mark.parametrize(
+    "index", ["0", ":, 1:3", "..., ::-2", "[2, 0]", ":, [3, 1], [0, 1]", "[0, 1], :, 2", ":, None, 0"]
+)
 def test_arrays_are_written_as_numpy_writes_them(index: str) -> None:
     wanted = X.copy()
     v = np.random.default_rng(0).normal(size=numpy_index(index, X).shape)
@@ -269,7 +280,9 @@ def test_what_is_written_broadcasts() -> None:
 
 
 def test_what_is_written_never_grows_the_target() -> None:
-    found = refused("net f(x: f64[3], v: f64[2, 3]) {\n  x[:] = v\n  return x\n}\n", "SHP101", x=V[:3], v=np.ones((2, 3)))
+    found = refused(
+        "net f(x: f64[3], v: f64[2, 3]) {\n  x[:] = v\n  return x\n}\n", "SHP101", x=V[:3], v=np.ones((2, 3))
+    )
     assert found.span is not None
     assert found.span.line == 2
 
@@ -299,15 +312,19 @@ def test_the_gradient_of_an_accumulation_reaches_every_term() -> None:
 
 def test_a_data_index_that_is_written_out_of_range_is_an_error() -> None:
     for statement in ("x[i] = 1.0", "x[i] += 1.0"):
-        found = refused(f"net f(x: f64[3], i: i64[2]) {{\n  {statement}\n  return x\n}}\n", "SHP108", says="3", x=np.ones(3), i=np.array([0, 3]))
+        found = refused(
+            f"net f(x: f64[3], i: i64[2]) {{\n  {statement}\n  return x\n}}\n",
+            "SHP108",
+            says="3",
+            x=np.ones(3),
+            i=np.array([0, 3]),
+        )
         assert found.span is not None
         assert found.span.line == 2
 
 
 def test_the_old_value_is_untouched() -> None:
     text = "net f(x: f64[3]) {\n  y = x\n  x[0] = 9.0\n  return y, x\n}\n"
-    import gradcli
-
     given = np.array([1.0, 2.0, 3.0])
     y, x = gradcli.compile(text).eval(x=given)
     same(y, [1.0, 2.0, 3.0])
@@ -316,7 +333,10 @@ def test_the_old_value_is_untouched() -> None:
 
 
 def test_a_net_that_writes_into_its_input_leaves_the_callers_value() -> None:
-    same(value("net g(a) {\n  a[0] = 0.0\n  return sum(a)\n}\nnet main(x: f64[2]) = g(x) + 10 * sum(x)\n", x=[1.0, 2.0]), 32.0)
+    same(
+        value("net g(a) {\n  a[0] = 0.0\n  return sum(a)\n}\nnet main(x: f64[2]) = g(x) + 10 * sum(x)\n", x=[1.0, 2.0]),
+        32.0,
+    )
 
 
 def test_a_weak_array_that_is_written_into_takes_the_dtype_of_what_is_written() -> None:
@@ -342,11 +362,7 @@ def test_a_list_is_written_into() -> None:
 
 
 def test_a_tuple_is_not_written_into() -> None:
-    from pytest import raises
-
-    import gradcli
-
-    with raises(gradcli.ModelError):
+    with pytest.raises(gradcli.ModelError):
         value("net f(x: f64) {\n  a = (x, x)\n  a[0] = 5.0\n  return a\n}\n", x=1.0)
 
 
@@ -356,7 +372,9 @@ def test_writing_the_whole() -> None:
 
 
 def test_the_gradient_of_a_write_is_zero_where_it_was_replaced() -> None:
-    g = grads("net f(x: f64[3], v: f64) {\n  x[1] = v\n  return x * [1.0, 2.0, 3.0]\n}\n", x=np.ones(3), v=1.0, get_all=True)
+    g = grads(
+        "net f(x: f64[3], v: f64) {\n  x[1] = v\n  return x * [1.0, 2.0, 3.0]\n}\n", x=np.ones(3), v=1.0, get_all=True
+    )
     same(g["x"], [1.0, 0.0, 3.0])
     same(g["v"], 2.0)
 
@@ -365,3 +383,7 @@ def test_an_array_read_and_written_in_one_statement() -> None:
     same(written("x[0] = x[1] + x[2]", V), [23.0, *V[1:]])
     same(written("x[1:] = x[:-1]", V), [10.0, *V[:-1]])
     same(written("x[1:] += x[:-1]", V), [10.0, *(V[1:] + V[:-1])])
+
+
+def test_a_whole_float_is_no_index() -> None:
+    refused_expression("x[1.0]", "SHP110", signature="x: f64[3]", x=V[:3])

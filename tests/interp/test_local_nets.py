@@ -72,7 +72,10 @@ def test_grad_of_it_after_a_rebinding_is_refused_too() -> None:
 
 
 def test_calling_it_before_the_rebinding_is_fine() -> None:
-    same(value("net f(x: f64) {\n  a = x\n  net g(y) = a * y\n  b = g(2.0)\n  a = a + 1\n  return a + b\n}\n", x=1.0), 4.0)
+    same(
+        value("net f(x: f64) {\n  a = x\n  net g(y) = a * y\n  b = g(2.0)\n  a = a + 1\n  return a + b\n}\n", x=1.0),
+        4.0,
+    )
 
 
 def test_rebinding_a_name_it_does_not_use_is_fine() -> None:
@@ -88,7 +91,11 @@ def test_rebinding_by_an_indexed_assignment_counts() -> None:
 
 
 def test_rebinding_in_a_loop_counts() -> None:
-    refused("net f(x: f64) {\n  a = x\n  net g(y) = a * y\n  for i in 0..2 {\n    a = g(a)\n  }\n  return a\n}\n", "NAM010", x=1.0)
+    refused(
+        "net f(x: f64) {\n  a = x\n  net g(y) = a * y\n  for i in 0..2 {\n    a = g(a)\n  }\n  return a\n}\n",
+        "NAM010",
+        x=1.0,
+    )
 
 
 def test_rebinding_of_a_name_used_through_another_local_net_counts() -> None:
@@ -150,7 +157,10 @@ def test_named_dims_of_the_enclosing_net_are_the_same_inside() -> None:
 
 
 def test_a_local_net_with_static_parameters() -> None:
-    same(value("net main(x: f64) {\n  net rep[n](y) = ones([n]) * y * x\n  return rep[3](2.0)\n}\n", x=2.0), [4.0, 4.0, 4.0])
+    same(
+        value("net main(x: f64) {\n  net rep[n](y) = ones([n]) * y * x\n  return rep[3](2.0)\n}\n", x=2.0),
+        [4.0, 4.0, 4.0],
+    )
 
 
 def test_a_second_local_net_of_one_name_is_the_newest() -> None:

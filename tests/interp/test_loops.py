@@ -11,7 +11,9 @@ import gradcli
 from tests.interp.nets import grads, other_lines, refused, same, value
 
 
-def loop(*inside: str, before: str = "s = 0.0", bounds: str = "0..4", result: str = "s", signature: str = "x: f64[n]") -> str:
+def loop(
+    *inside: str, before: str = "s = 0.0", bounds: str = "0..4", result: str = "s", signature: str = "x: f64[n]"
+) -> str:
     lines = "\n".join(f"    {line}" for line in inside)
     return f"net main({signature}) {{\n  {before}\n  for i in {bounds} {{\n{lines}\n  }}\n  return {result}\n}}\n"
 
@@ -70,7 +72,9 @@ def test_the_inner_bound_may_be_the_outer_variable() -> None:
     same(value(text, x=0.0), 6.0)
 
 
-@pytest.mark.parametrize(("index", "value_"), [("i - 1", -1), ("i - 2", -2), ("-i - 1", -1), ("-1 + i", -1), ("2 * i - 1", -1)])
+@pytest.mark.parametrize(
+    ("index", "value_"), [("i - 1", -1), ("i - 2", -2), ("-i - 1", -1), ("-1 + i", -1), ("2 * i - 1", -1)]
+)
 def test_a_negative_index_with_a_loop_variable_is_an_error(index: str, value_: int) -> None:
     found = refused(loop(f"s = s + x[{index}]"), "SHP114", x=X)
     assert str(value_) in found.message
@@ -156,7 +160,11 @@ def test_a_layer_index_is_known() -> None:
 
 def test_a_thousand_turns() -> None:
     start = time.perf_counter()
-    same(grads(loop("s = s * 1.001 + x", before="s = x", bounds="0..1000"), x=[1.0])["x"], [(1.001**1001 - 1) / 0.001], rtol=1e-9)
+    same(
+        grads(loop("s = s * 1.001 + x", before="s = x", bounds="0..1000"), x=[1.0])["x"],
+        [(1.001**1001 - 1) / 0.001],
+        rtol=1e-9,
+    )
     assert time.perf_counter() - start < 60
 
 

@@ -218,7 +218,8 @@ F = "net f(x: f64, y: f64 = 10.0) = x - y\n"
 
 
 @pytest.mark.parametrize(
-    ("call", "wanted"), [("f(x)", -9.0), ("f(x, 3.0)", -2.0), ("f(x, y=3.0)", -2.0), ("f(y=3.0, x=x)", -2.0), ("f(x=x)", -9.0)]
+    ("call", "wanted"),
+    [("f(x)", -9.0), ("f(x, 3.0)", -2.0), ("f(x, y=3.0)", -2.0), ("f(y=3.0, x=x)", -2.0), ("f(x=x)", -9.0)],
 )
 def test_positional_and_named_arguments(call: str, wanted: float) -> None:
     same(value(F + f"net main(x: f64) = {call}\n", x=1.0), wanted)
@@ -308,3 +309,25 @@ def test_gradients_by_name_of_named_inputs() -> None:
     assert list(g) == ["x", "y"]
     same(g["x"], 9.0)
     same(g["y"], 12.0)
+
+
+def test_an_input_named_twice_is_refused() -> None:
+    found = refused("net main(x: f64,\n         x: f64) = x\n", "NAM004", "x", x=1.0)
+    assert other_lines(found) == [1]
+
+
+def test_a_static_parameter_named_twice_is_refused() -> None:
+    refused("net g[n, n](x: f64[n]) = x\nnet main(x: f64[2]) = g[2, 2](x)\n", "NAM004", "n", x=[1.0, 2.0])
+
+
+def test_two_ellipses_in_a_type() -> None:
+    with pytest.raises(gradcli.ModelError) as caught:
+        gradcli.compile("net main(x: f64[..., ...]) = x\n").eval(x=[1.0])
+    assert caught.value.diagnostics[0].span is not None
+
+
+def test_deep_and_long_expressions() -> None:
+    same(calc("(" * 3000 + "x" + ")" * 3000, "x: f64", x=1.0), 1.0)
+    same(calc("+".join(["x"] * 20_000), "x: f64", x=1.0), 20_000.0)
+    same(calc("-" * 3000 + "x", "x: f64", x=1.0), 1.0)
+    same(calc("tanh(" * 2000 + "x" + ")" * 2000, "x: f64", x=0.0), 0.0)

@@ -33,7 +33,9 @@ ONE: list[tuple[str, Any, Any]] = [
 
 def signature(**arrays: Any) -> str:
     kinds = {"f": "f64", "i": "i64", "b": "bool"}
-    return ", ".join(f"{k}: {kinds[np.asarray(v).dtype.kind]}[{', '.join(map(str, np.shape(v)))}]" for k, v in arrays.items())
+    return ", ".join(
+        f"{k}: {kinds[np.asarray(v).dtype.kind]}[{', '.join(map(str, np.shape(v)))}]" for k, v in arrays.items()
+    )
 
 
 def run(text: str, **arrays: Any) -> Any:
@@ -49,7 +51,11 @@ def test_operators_of_one_array(name: str, x: Any, reference: Any) -> None:
 def test_digamma() -> None:
     # digamma(1) = -γ, digamma(1/2) = -γ - 2 log 2, digamma(x + 1) = digamma(x) + 1/x
     gamma = 0.57721566490153286
-    same(run("digamma(x)", x=[1.0, 0.5, 2.0, 10.0]), [-gamma, -gamma - 2 * np.log(2), 1 - gamma, 2.2517525890667211], rtol=1e-14)
+    same(
+        run("digamma(x)", x=[1.0, 0.5, 2.0, 10.0]),
+        [-gamma, -gamma - 2 * np.log(2), 1 - gamma, 2.2517525890667211],
+        rtol=1e-14,
+    )
 
 
 TWO: list[tuple[str, Any]] = [
@@ -105,7 +111,11 @@ def test_reductions(name: str, reference: Any, axis: Any, keepdims: bool) -> Non
 def test_any_and_all(name: str, axis: Any, keepdims: bool) -> None:
     x = A[0] > 0
     written = "None" if axis is None else str(list(axis) if isinstance(axis, tuple) else axis)
-    same(run(f"{name}(x, axis={written}, keepdims={str(keepdims).lower()})", x=x), getattr(np, name)(x, axis=axis, keepdims=keepdims), "bool")
+    same(
+        run(f"{name}(x, axis={written}, keepdims={str(keepdims).lower()})", x=x),
+        getattr(np, name)(x, axis=axis, keepdims=keepdims),
+        "bool",
+    )
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
@@ -114,7 +124,11 @@ def test_argmax_and_argmin(name: str, axis: Any) -> None:
     x = np.array([[1.0, 5.0, 5.0], [5.0, -1.0, -1.0]])
     reference = getattr(np, name)
     same(run(f"{name}(x)" if axis is None else f"{name}(x, axis={axis})", x=x), reference(x, axis=axis), "i64")
-    same(run(f"{name}(x, axis={'None' if axis is None else axis}, keepdims=true)", x=x), reference(x, axis=axis, keepdims=True), "i64")
+    same(
+        run(f"{name}(x, axis={'None' if axis is None else axis}, keepdims=true)", x=x),
+        reference(x, axis=axis, keepdims=True),
+        "i64",
+    )
 
 
 def test_argmax_by_name() -> None:
@@ -133,7 +147,11 @@ def test_nan_in_reductions_is_numpys() -> None:
 @pytest.mark.parametrize("name", ["cumsum", "cumprod"])
 def test_running_sums_and_products(name: str, axis: int) -> None:
     same(run(f"{name}(x, axis={axis})", x=A), getattr(np, name)(A, axis=axis), rtol=1e-14)
-    same(calc(f"{name}(x, axis={BY_NAME[axis % 3]})", "x: f64[a, b, c]", x=A), getattr(np, name)(A, axis=axis), rtol=1e-14)
+    same(
+        calc(f"{name}(x, axis={BY_NAME[axis % 3]})", "x: f64[a, b, c]", x=A),
+        getattr(np, name)(A, axis=axis),
+        rtol=1e-14,
+    )
 
 
 def test_running_sums_without_an_axis_are_of_the_flat_array() -> None:
@@ -157,7 +175,9 @@ def test_no_such_axis(name: str, axis: str) -> None:
 EMPTY = np.zeros((0, 3))
 
 
-@pytest.mark.parametrize(("text", "wanted"), [("sum(x)", 0.0), ("prod(x)", 1.0), ("sum(x, axis=0)", [0.0, 0, 0]), ("sum(x, axis=1)", [])])
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("sum(x)", 0.0), ("prod(x)", 1.0), ("sum(x, axis=0)", [0.0, 0, 0]), ("sum(x, axis=1)", [])]
+)
 def test_reductions_of_nothing(text: str, wanted: Any) -> None:
     same(run(text, x=EMPTY), wanted)
 
@@ -240,7 +260,10 @@ def test_makers(text: str, wanted: Any) -> None:
 
 
 def test_makers_of_dims() -> None:
-    same(calc("zeros([n]) + arange(n) + ones(n) + sum(eye(n)) + sum(linspace(0, 1, n)) + x", "x: f64[n]", x=np.zeros(3)), np.arange(3) + 1 + 3 + 1.5)
+    same(
+        calc("zeros([n]) + arange(n) + ones(n) + sum(eye(n)) + sum(linspace(0, 1, n)) + x", "x: f64[n]", x=np.zeros(3)),
+        np.arange(3) + 1 + 3 + 1.5,
+    )
 
 
 # ── conventions ──

@@ -57,8 +57,12 @@ def test_an_initialiser_sees_consts_and_dims() -> None:
 def test_load(tmp_path: Path) -> None:
     np.save(tmp_path / "w.npy", np.array([1.0, 2.0], "float32"))
     np.savez(tmp_path / "w.npz", a=np.array([3.0, 4.0]))
-    text = 'net main() {{\n  param w: {} = load({})\n  return w\n}}\n'
-    for type_, source, wanted in [("f32[2]", '"w.npy"', [1, 2]), ("f64[2]", '"w.npy"', [1, 2]), ("f64[2]", '"w.npz", "a"', [3, 4])]:
+    text = "net main() {{\n  param w: {} = load({})\n  return w\n}}\n"
+    for type_, source, wanted in [
+        ("f32[2]", '"w.npy"', [1, 2]),
+        ("f64[2]", '"w.npy"', [1, 2]),
+        ("f64[2]", '"w.npz", "a"', [3, 4]),
+    ]:
         path = tmp_path / "m.net"
         path.write_text(text.format(type_, source))
         same(gradcli.load(path).eval()[0], wanted, type_[:3])
@@ -139,7 +143,9 @@ def test_an_initialiser_outside_of_param_is_refused() -> None:
 
 
 def test_the_seed_is_mixed_with_the_path() -> None:
-    text = DENSE + """
+    text = (
+        DENSE
+        + """
 net main(x: f64[2]) {
   layer a = Dense[2, 2]
   layer b = Dense[2, 2]
@@ -147,19 +153,25 @@ net main(x: f64[2]) {
   return a.w, b.w, h[0].w, h[1].w
 }
 """
+    )
     arrays = list(gradcli.compile(text).eval(x=[0.0, 0.0]))
     for i, one in enumerate(arrays):
         assert all(not np.array_equal(one, other) for other in arrays[i + 1 :])
 
 
 def test_two_params_of_one_seed_differ() -> None:
-    a, b = gradcli.compile("net main() {\n  param a: f64[3] = normal(seed=1)\n  param b: f64[3] = normal(seed=1)\n  return a, b\n}\n").eval()
+    a, b = gradcli.compile(
+        "net main() {\n  param a: f64[3] = normal(seed=1)\n  param b: f64[3] = normal(seed=1)\n  return a, b\n}\n"
+    ).eval()
     assert not np.array_equal(a, b)
 
 
 def test_the_path_is_below_the_file_so_a_layer_keeps_its_values_where_others_are_added() -> None:
     short = DENSE + "net main() {\n  layer l1 = Dense[2, 2]\n  return l1.w\n}\n"
-    longer = DENSE + "net main() {\n  param z: f64 = 1.0\n  layer l0 = Dense[2, 2]\n  layer l1 = Dense[2, 2]\n  return l1.w\n}\n"
+    longer = (
+        DENSE
+        + "net main() {\n  param z: f64 = 1.0\n  layer l0 = Dense[2, 2]\n  layer l1 = Dense[2, 2]\n  return l1.w\n}\n"
+    )
     same(value(longer), value(short))
 
 
@@ -187,7 +199,9 @@ def test_an_initialiser_is_evaluated_before_data() -> None:
 
 
 def test_a_param_of_dims_bound_by_the_call() -> None:
-    g = grads("net main(x: f64[n]) {\n  param w: f64[n] = ones()\n  return sum(w * x)\n}\n", x=[1.0, 2.0, 3.0], wrt="params")
+    g = grads(
+        "net main(x: f64[n]) {\n  param w: f64[n] = ones()\n  return sum(w * x)\n}\n", x=[1.0, 2.0, 3.0], wrt="params"
+    )
     same(g["w"], [1.0, 2.0, 3.0])
 
 
@@ -195,10 +209,18 @@ def test_a_param_of_dims_bound_by_the_call() -> None:
 
 
 def test_own_params_are_bare() -> None:
-    assert list(grads("net main(x: f64) {\n  param b: f64 = 1.0\n  param a: f64 = 2.0\n  return a * b * x\n}\n", x=1.0, wrt="params")) == ["b", "a"]
+    assert list(
+        grads(
+            "net main(x: f64) {\n  param b: f64 = 1.0\n  param a: f64 = 2.0\n  return a * b * x\n}\n",
+            x=1.0,
+            wrt="params",
+        )
+    ) == ["b", "a"]
 
 
-NAMES = DENSE + """
+NAMES = (
+    DENSE
+    + """
 net U(x) {
   param w: f64 = 2.0
   return w * x
@@ -223,10 +245,25 @@ net main(x: f64[2]) {
   return critic(a(h[1](h[0](l1(x))))) * z * last + sum(y) + sum(U(x))
 }
 """
+)
 
 
 def test_the_names_and_the_order_of_params() -> None:
-    wanted = ["z", "l1.w", "l1.b", "U.w", "h.0.w", "h.0.b", "h.1.w", "h.1.b", "last", "a.b.w", "a.b.b", "a.s", "critic.c"]
+    wanted = [
+        "z",
+        "l1.w",
+        "l1.b",
+        "U.w",
+        "h.0.w",
+        "h.0.b",
+        "h.1.w",
+        "h.1.b",
+        "last",
+        "a.b.w",
+        "a.b.b",
+        "a.s",
+        "critic.c",
+    ]
     assert list(grads(NAMES, x=[1.0, 2.0], wrt="params")) == wanted
 
 
@@ -306,7 +343,9 @@ def test_a_net_called_by_name_has_one_shape_of_weights() -> None:
 
 
 def test_params_of_layers_are_values() -> None:
-    text = DENSE + """
+    text = (
+        DENSE
+        + """
 net main(x: f64[2]) {
   layer l1 = Dense[2, 2]
   layer h[2] = Dense[2, 2]
@@ -314,6 +353,7 @@ net main(x: f64[2]) {
   return sum(h[1](h[0](l1(x)))) * 0 + decay
 }
 """
+    )
     net = gradcli.compile(text)
     g = net.grad(x=[1.0, 2.0], wrt="params", params={"l1.w": np.ones((2, 2)), "h.0.w": 3 * np.ones((2, 2))})
     same(g["l1.w"], np.full((2, 2), 2.0))
@@ -322,7 +362,10 @@ net main(x: f64[2]) {
 
 
 def test_a_param_of_a_layer_of_a_layer_is_a_value() -> None:
-    text = DENSE + "net P(x: f64[2]) {\n  layer b = Dense[2, 2]\n  return b(x)\n}\nnet main(x: f64[2]) {\n  layer a = P\n  return sum(a.b.w) + sum(a(x))\n}\n"
+    text = (
+        DENSE
+        + "net P(x: f64[2]) {\n  layer b = Dense[2, 2]\n  return b(x)\n}\nnet main(x: f64[2]) {\n  layer a = P\n  return sum(a.b.w) + sum(a(x))\n}\n"
+    )
     same(grads(text, x=[0.0, 0.0], wrt="a.b.w")["a.b.w"], np.ones((2, 2)))
 
 
@@ -336,7 +379,9 @@ def test_an_unknown_param_of_a_layer_suggests_one() -> None:
 
 def test_a_param_is_declared_at_the_top_of_a_body_never_in_a_loop() -> None:
     with pytest.raises(gradcli.ModelError) as caught:
-        value("net main(x: f64) {\n  for i in 0..2 {\n    param w: f64 = 1.0\n    x = x * w\n  }\n  return x\n}\n", x=1.0)
+        value(
+            "net main(x: f64) {\n  for i in 0..2 {\n    param w: f64 = 1.0\n    x = x * w\n  }\n  return x\n}\n", x=1.0
+        )
     assert caught.value.diagnostics[0].code in ("NAM013", "SYN018")
 
 
@@ -358,3 +403,48 @@ def test_integer_params_are_refused_or_left_out_of_params() -> None:
 def test_two_params_of_one_name_are_refused() -> None:
     with pytest.raises(gradcli.ModelError):
         value("net main(x: f64) {\n  param w: f64 = 1.0\n  param w: f64 = 2.0\n  return w * x\n}\n", x=1.0)
+
+
+def test_a_seeded_param_is_of_floats() -> None:
+    found = refused("net main(x: f64) {\n  param w: i64[2] = normal(seed=1)\n  return w * x\n}\n", "SHP103", x=1.0)
+    assert found.span is not None
+    assert found.span.line == 2
+
+
+def test_a_param_of_a_net_by_name_is_read() -> None:
+    net = "net S(x) {\n  param w: f64 = 3.0\n  return w * x\n}\n"
+    for expression in ("S(x) + S.w * x", "S.w * x + S(x)"):
+        same(value(f"{net}net main(x: f64) = {expression}\n", x=2.0), 12.0)
+
+
+def test_a_layer_of_one_net_called_with_two_shapes() -> None:
+    text = """
+net S(x: f64[n]) {
+  param w: f64[n] = ones()
+  return sum(w * x)
+}
+net main(x: f64[2], y: f64[3]) {
+  layer a = S
+  return a(x) + a(y)
+}
+"""
+    found = refused(text, "SHP106", "a(y)", x=np.ones(2), y=np.ones(3))
+    assert "a.w" in found.message
+    assert "own name" not in (found.help or "")
+
+
+@pytest.mark.parametrize("second", ["layer a = S", "param a: f64 = 1.0"])
+def test_a_layer_declared_twice_names_both_places(second: str) -> None:
+    text = f"net S(x) = 2 * x\nnet main(x: f64) {{\n  layer a = S\n  {second}\n  return x\n}}\n"
+    assert other_lines(refused(text, "NAM004", "a", x=1.0)) == [3]
+
+
+def test_a_net_that_declares_a_layer_of_itself() -> None:
+    refused("net S(x) {\n  layer l = S\n  return l(x)\n}\nnet main(x: f64) = S(x)\n", "NAM002", x=1.0)
+
+
+@pytest.mark.parametrize("what", ["sin", "3", "grad(S)", "S(x)"])
+def test_a_layer_is_made_from_a_net(what: str) -> None:
+    with pytest.raises(gradcli.ModelError) as caught:
+        value(f"net S(x) = 2 * x\nnet main(x: f64) {{\n  layer l = {what}\n  return l(x)\n}}\n", x=1.0)
+    assert caught.value.diagnostics[0].code == "NAM014"

@@ -33,8 +33,8 @@ DEFINITIONS: list[tuple[str, Any]] = [
     ("elu(x, alpha=0.5)", np.where(X > 0, X, 0.5 * np.expm1(X))),
     ("selu(x)", SCALE * np.where(X > 0, X, ALPHA * np.expm1(X))),
     ("gelu(x)", X * Phi(X)),
-    ("gelu(x, approximate=\"tanh\")", 0.5 * X * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3)))),
-    ("gelu(x, approximate=\"none\")", X * Phi(X)),
+    ('gelu(x, approximate="tanh")', 0.5 * X * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3)))),
+    ('gelu(x, approximate="none")', X * Phi(X)),
     ("silu(x)", X * sigmoid(X)),
     ("sigmoid(x)", sigmoid(X)),
     ("softplus(x)", softplus(X)),
@@ -66,7 +66,9 @@ def test_their_gradients_are_central_differences(text: str) -> None:
     x = X + 0.01
     direction = np.cos(np.arange(8.0))
     step = 6e-6
-    up, down = (float(calc(f"sum(w * {text})", "x: f64[8], w: f64[8]", x=x + h * direction, w=weights)) for h in (step, -step))
+    up, down = (
+        float(calc(f"sum(w * {text})", "x: f64[8], w: f64[8]", x=x + h * direction, w=weights)) for h in (step, -step)
+    )
     slope = (grads(model, x=x, w=weights)["x"] * direction).sum()
     np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-8, atol=1e-9)
 
@@ -75,7 +77,13 @@ def test_their_gradients_are_central_differences(text: str) -> None:
 @pytest.mark.parametrize("dtype", ["f16", "f32"])
 def test_they_stay_in_their_dtype(text: str, dtype: str) -> None:
     exact = calc(text, "x: f64[8]", x=X)
-    same(calc(text, f"x: {dtype}[8]", x=X.astype(NUMPY[dtype])), exact, dtype, rtol={"f16": 5e-3, "f32": 1e-6}[dtype], atol={"f16": 1e-3, "f32": 1e-7}[dtype])
+    same(
+        calc(text, f"x: {dtype}[8]", x=X.astype(NUMPY[dtype])),
+        exact,
+        dtype,
+        rtol={"f16": 5e-3, "f32": 1e-6}[dtype],
+        atol={"f16": 1e-3, "f32": 1e-7}[dtype],
+    )
 
 
 M = np.random.default_rng(3).normal(size=(2, 3, 4))
@@ -89,7 +97,11 @@ def test_normalised_exponentials_along_an_axis(axis: int) -> None:
     name = "abc"[axis % 3]
     same(calc(f"softmax(x, axis={name})", "x: f64[a, b, c]", x=M), soft, rtol=1e-14)
     same(calc(f"log_softmax(x, axis={name})", "x: f64[a, b, c]", x=M), np.log(soft), rtol=1e-13)
-    same(calc(f"logsumexp(x, axis={name}, keepdims=true)", "x: f64[a, b, c]", x=M), np.log(np.exp(M).sum(axis, keepdims=True)), rtol=1e-13)
+    same(
+        calc(f"logsumexp(x, axis={name}, keepdims=true)", "x: f64[a, b, c]", x=M),
+        np.log(np.exp(M).sum(axis, keepdims=True)),
+        rtol=1e-13,
+    )
 
 
 def test_softmax_is_over_the_last_axis_by_default() -> None:
@@ -101,9 +113,19 @@ def test_a_weak_argument_of_a_prelude_net_does_not_widen() -> None:
 
 
 def test_an_error_inside_the_prelude_is_shown_at_the_users_line() -> None:
-    for call in ("softmax(x, axis=3)", "mean(x, axis=3)", "var(x, axis=[0, 0])", "dot(x, x)", 'gelu("a")', "norm(x, axis=q)", "clip(x, low=y)"):
+    for call in (
+        "softmax(x, axis=3)",
+        "mean(x, axis=3)",
+        "var(x, axis=[0, 0])",
+        "dot(x, x)",
+        'gelu("a")',
+        "norm(x, axis=q)",
+        "clip(x, low=y)",
+    ):
         with pytest.raises(gradcli.ModelError) as caught:
-            gradcli.compile(f"net f(x: f64[2, 3], y: f64[5]) {{\n  h = 2 * x\n  return {call}\n}}\n").eval(x=np.ones((2, 3)), y=np.ones(5))
+            gradcli.compile(f"net f(x: f64[2, 3], y: f64[5]) {{\n  h = 2 * x\n  return {call}\n}}\n").eval(
+                x=np.ones((2, 3)), y=np.ones(5)
+            )
         for found in caught.value.diagnostics:
             assert found.span is not None
             assert found.span.source.name == "<text>", (call, found)

@@ -37,7 +37,9 @@ def test_the_right_side_is_evaluated_before_names_are_bound() -> None:
 
 
 def test_nested_targets() -> None:
-    text = "net g(x: f64, y: f64) = x * y\n" + body("v, (gx, gy) = value_and_grad(g, wrt=(x, y))(x, 5.0)", "return v + 10 * gx + 100 * gy")
+    text = "net g(x: f64, y: f64) = x * y\n" + body(
+        "v, (gx, gy) = value_and_grad(g, wrt=(x, y))(x, 5.0)", "return v + 10 * gx + 100 * gy"
+    )
     same(value(text, x=2.0), 10.0 + 50.0 + 200.0)
 
 

@@ -1,0 +1,80 @@
+"""What is asked by keywords in Python, as the request that the command line would make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gradcli.ir.aval import FLOATS
+from gradcli.request import Request
+from gradcli.syntax.diagnostics import fail
+
+OPTIONS = (
+    "get_all", "get_by_list", "wrt", "sens", "order", "value", "at", "inputs", "params", "out", "dtype", "backend",
+    "device", "threads", "memory", "fast_math", "consts",
+)  # fmt: skip
+BACKENDS = ("auto", "numpy", "cupy")
+FLAGS = ("get_all", "get_by_list", "value", "fast_math")
+NUMBERS = {"device": 0, "threads": 1, "memory": 1}  # options that are whole numbers, and the least they may be
+
+
+def asked(request: Request, given: Mapping[str, Any], inputs: Mapping[str, Any]) -> Request:
+    """A request from options and inputs. Raises ModelError USE003, DIF003 or DIF007 for values they cannot have."""
+    rest = dict(given)
+    wrt = _names(rest.pop("wrt", request.wrt))
+    sens = rest.pop("sens", None)
+    arrays = {**(rest.pop("inputs", None) or {}), **inputs}
+    params = rest.pop("params", None) or {}
+    consts = const_texts(rest.pop("consts", None) or {}) or request.consts
+    rest.pop("out", None)
+    _check(rest)
+    return replace(request, arrays=arrays, param_arrays=params, wrt=wrt, sens_arrays=sens, consts=consts, **rest)
+
+
+def const_texts(consts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Values of consts as expressions; a text is one already."""
+    return tuple((name, _text(value)) for name, value in consts.items())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "tolist"):  # NumPy, CuPy
+        return _text(value.tolist())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, int | float):
+        return repr(value)
+    raise fail("USE003", f"a const is a number, an array or an expression, not {type(value).__name__}")
+
+
+def _names(wrt: Any) -> str | None:
+    if wrt is None or isinstance(wrt, str):
+        return wrt
+    if isinstance(wrt, Iterable):
+        names = list(wrt)
+        if names and all(isinstance(name, str) for name in names):
+            return ",".join(names)
+    raise fail("DIF003", f"`wrt` is a name or a list of names, not {wrt!r}", help='`wrt="x"`, `wrt=["x", "l1.w"]`')
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    order = options.get("order", 1)
+    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= 10:
+        raise fail("DIF007", f"`order` is a whole number from 1 to 10, not {order!r}")
+    for name, words in (("dtype", (None, *FLOATS)), ("backend", BACKENDS)):
+        if options.get(name, words[0]) not in words:
+            text = ", ".join(word for word in words if word is not None)
+            raise fail("USE003", f"`{name}` is one of {text}, not {options[name]!r}")
+    for name in FLAGS:
+        if not isinstance(options.get(name, False), bool):
+            raise fail("USE003", f"`{name}` is True or False, not {options[name]!r}")
+    for name, least in NUMBERS.items():
+        value = options.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise fail("USE003", f"`{name}` is a whole number from {least} on, not {value!r}")
+    if not isinstance(options.get("at"), str | None):
+        raise fail("USE003", f"`at` is the name of a line, not {options['at']!r}")
