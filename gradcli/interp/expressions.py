@@ -309,6 +309,13 @@ def _instance_name(ctx: Elaborator, instance: Instance, node: ast.Attribute) -> 
     layer = ctx.run.layers.get(path)
     if layer is not None:
         return layer
+    if not instance.params and instance.path == instance.owner:
+        raise fail(
+            "NAM007",
+            f"{instance.path} has no params before it is called",
+            node.span,
+            help=f"call it first; or `layer l = {instance.path}`, and `l.{node.name}`",
+        )
     names = [p[len(instance.path) + 1 :].split(".")[0] for p in instance.params if p.startswith(instance.path + ".")]
     guess = nearest(node.name, names)
     have = f"it has {', '.join(dict.fromkeys(names))}" if names else "it has no params"

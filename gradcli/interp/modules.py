@@ -51,12 +51,12 @@ def _open(target: Path, item: ast.Import) -> Source:
         first = error.diagnostics[0]
         guess = None
         if target.parent.is_dir():
-            guess = nearest(target.name, [p.name for p in target.parent.glob("*.net")])
+            guess = nearest(target.stem, [p.stem for p in target.parent.glob("*.net")])
         raise fail(
             "NAM006",
             f"cannot import: {first.message}",
             item.path.span,
-            help=f'did you mean "{guess}"?' if guess else None,
+            help=f'did you mean "{item.path.value[: -len(target.name)]}{guess}.net"?' if guess else None,
         ) from None
 
 
@@ -87,6 +87,7 @@ def _read(source: Source, base: Path, prefix: str = "") -> Scope:
             case ast.Net():
                 errors.extend(_twice(seen, "name", item.name))
                 errors.extend(_hides(item.name))
+                errors.extend(repeated(item))
                 scope.nets[item.name.id] = item
             case ast.Const():
                 errors.extend(_twice(seen, "name", item.name))
@@ -127,6 +128,13 @@ def taken(name: str) -> bool:
     from gradcli.ir.aval import DTYPES
 
     return name in OPERATORS or name in DTYPES or name in LATER or name in public(load_prelude().nets)
+
+
+def repeated(net: ast.Net) -> list[Diagnostic]:
+    """NAM004 for an input, or a static parameter, that a signature names twice."""
+    seen: dict[tuple[str, str], ast.Name] = {}
+    inputs = [found for each in net.inputs for found in _twice(seen, "input", each.name)]
+    return inputs + [found for name in net.statics for found in _twice(seen, "static parameter", name)]
 
 
 def _hides(name: ast.Name) -> list[Diagnostic]:

@@ -62,7 +62,7 @@ def declare_param(ctx: Elaborator, frame: Frame, statement: ast.Param) -> None:
             f"param {frame.instance.name(info.path)} is {info.arr} and {show_type(statement.type.dtype, dims)}",
             frame.call_span or statement.span,
             others=[Label(statement.span, "declared here")],
-            help="a net called by its own name has one set of params: use it through `layer`",
+            help="a layer for each size has params of its own: `layer`",
         )
     assert info.arr is not None
     frame.bind(statement.name.id, Arr(info.arr.value, dims), statement.name.span, "param")

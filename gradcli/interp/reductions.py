@@ -24,9 +24,11 @@ def _flag(value: Any) -> bool:
 
 def _reduce(site: Site, prim: str, x: Any, axis: Any, keepdims: Any) -> Arr:
     ctx, arr = site.ctx, site.arr(x)
+    if arr.dtype == "bool" and prim in ("reduce_max", "reduce_min"):
+        prim = "reduce_any" if prim == "reduce_max" else "reduce_all"
     if prim in ("reduce_any", "reduce_all"):
         arr = arr if arr.dtype == "bool" else expressions.binary(ctx, "!=", arr, 0)
-    elif (prim in ("reduce_sum", "reduce_prod") and arr.dtype in ("bool", "i32")) or arr.dtype == "bool":
+    elif prim in ("reduce_sum", "reduce_prod") and arr.dtype in ("bool", "i32"):
         arr = arrays.settle_arr(ctx, arr, "i64")
     axes = read_axes(site, axis, arr)
     out = arr if not axes and arr.rank == 0 else arrays.emit(ctx, primitive(prim), [arr], {"axes": axes})

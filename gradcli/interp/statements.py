@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, calls, expressions, indexing, names, params, static
+from gradcli.interp.modules import repeated
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
     POISON,
@@ -117,6 +118,8 @@ def execute(ctx: Elaborator, frame: Frame, statement: ast.Statement) -> Any:
         case ast.For():
             return loop(ctx, frame, statement)
         case ast.Net():
+            if errors := repeated(statement):
+                raise ModelError(errors)
             return _local_net(ctx, frame, statement)
         case ast.ExpectClose() | ast.ExpectTrue() | ast.ExpectError():
             return ctx.expect(frame, statement)

@@ -183,7 +183,7 @@ def test_value_puts_the_values_first(net: Any) -> None:
     g = net.grad(x=X, y=Y, value=True, get_all=True)
     assert g.keys() == ["value/out", "x", "y"]
     same(g["value/out"], VALUE)
-    value, dx, dy = g
+    _, dx, dy = g
     same(dx, GRADS["x"])
     same(dy, GRADS["y"])
 
@@ -340,10 +340,8 @@ def test_a_misspelt_input_suggests_the_right_one() -> None:
     assert "velocity" in (found.help or "") + " ".join(found.notes)
 
 
-@pytest.mark.parametrize("wrt", [3, [1, 2], {"x": 1}, object()])
+@pytest.mark.parametrize("wrt", [3, [1, 2], object()])
 def test_a_wrt_that_is_no_text(net: Any, wrt: Any) -> None:
-    if isinstance(wrt, dict):
-        pytest.skip("a mapping is a list of its names")
     refusal(lambda: net.grad(x=X, y=Y, wrt=wrt), "DIF003")
 
 

@@ -83,7 +83,10 @@ def test_the_first_float_input_is_the_default() -> None:
 
 
 def test_all_means_the_float_inputs() -> None:
-    text = "net f(x: f64, i: i64, y: f32) = x * i * y\nnet main(x: f64, i: i64, y: f32) {\n  return grad(f, wrt=all)(x, i, y)\n}\n"
+    text = (
+        "net f(x: f64, i: i64, y: f32) = x * i * y\n"
+        "net main(x: f64, i: i64, y: f32) {\n  return grad(f, wrt=all)(x, i, y)\n}\n"
+    )
     a, b = values(text, x=3.0, i=np.int64(2), y=np.float32(5))
     same(a, 10.0, "f64")
     same(b, 6.0, "f32")
@@ -125,7 +128,11 @@ def test_the_names_after_wrt_are_those_of_the_transformed_net_before_the_scope_a
 
 
 def test_a_net_called_by_its_name_in_wrt() -> None:
-    text = "net U(x: f64) {\n  param w: f64 = 2.0\n  return w * x * x\n}\nnet f(x: f64) = U(x) + U(2 * x)\nnet main(x: f64) = grad(f, wrt=U.w)(x)\n"
+    text = (
+        "net U(x: f64) {\n  param w: f64 = 2.0\n  return w * x * x\n}\n"
+        "net f(x: f64) = U(x) + U(2 * x)\n"
+        "net main(x: f64) = grad(f, wrt=U.w)(x)\n"
+    )
     same(value(text, x=3.0), 45.0)
 
 
@@ -154,7 +161,10 @@ def test_sens_has_the_nesting_of_the_result(sens: str) -> None:
 
 
 def test_nested_outputs_take_nested_sens() -> None:
-    text = "net g(x: f64) {\n  t = (2 * x, 3 * x)\n  return x, t\n}\nnet main(x: f64) = grad(g, sens=(1.0, (10.0, 100.0)))(x)\n"
+    text = (
+        "net g(x: f64) {\n  t = (2 * x, 3 * x)\n  return x, t\n}\n"
+        "net main(x: f64) = grad(g, sens=(1.0, (10.0, 100.0)))(x)\n"
+    )
     same(value(text, x=2.0), 321.0)
 
 
@@ -199,7 +209,10 @@ def test_a_weak_sens_takes_the_outputs_dtype() -> None:
 
 @pytest.mark.parametrize(("wrt", "name"), [("k", "k"), ("(x, k)", "k"), ("b", "b")])
 def test_an_integer_or_bool_in_wrt_is_an_error(wrt: str, name: str) -> None:
-    text = f"net f(x: f64, k: i64, b: bool) = x * k\nnet main(x: f64, k: i64, b: bool) {{\n  return grad(f, wrt={wrt})(x, k, b)\n}}\n"
+    text = (
+        f"net f(x: f64, k: i64, b: bool) = x * k\n"
+        f"net main(x: f64, k: i64, b: bool) {{\n  return grad(f, wrt={wrt})(x, k, b)\n}}\n"
+    )
     found = refused(text, "DIF001", name, x=1.0, k=np.int64(2), b=np.bool_(True))
     assert found.span is not None
     assert found.span.line == 3
@@ -256,9 +269,16 @@ def test_an_input_without_a_path_has_zeros_of_its_own_shape_and_dtype() -> None:
 
 @pytest.mark.parametrize(
     ("expression", "reason"),
-    [("y", "no path"), ("y * stop_gradient(x)", "stopped"), ("y + floor(x)", "flat"), ("y + (x > 0)", "flat"), ("y + 0 * x", "multiplied by zero"),
-     ("where(y > 100, x, y)", "masked"), ("y + x - x", "cancels")],
-)  # fmt: skip
+    [
+        ("y", "no path"),
+        ("y * stop_gradient(x)", "stopped"),
+        ("y + floor(x)", "flat"),
+        ("y + (x > 0)", "flat"),
+        ("y + 0 * x", "multiplied by zero"),
+        ("where(y > 100, x, y)", "masked"),
+        ("y + x - x", "cancels"),
+    ],
+)
 def test_reports_say_why_a_gradient_is_zero(expression: str, reason: str) -> None:
     result = gradcli.compile(f"net f(x: f64, y: f64) =\n  {expression}\n".replace("=\n ", "=")).run(
         "grad", x=3.0, y=5.0
@@ -289,7 +309,10 @@ def test_a_stopped_gradient_says_at_which_line() -> None:
     ],
 )
 def test_stop_gradient_at_any_order(net: str, wanted: list[float]) -> None:
-    text = f"net f(x: f64) = {net}\nnet main(x: f64) {{\n  return grad(f)(x), grad(grad(f))(x), grad(grad(grad(f)))(x)\n}}\n"
+    text = (
+        f"net f(x: f64) = {net}\n"
+        f"net main(x: f64) {{\n  return grad(f)(x), grad(grad(f))(x), grad(grad(grad(f)))(x)\n}}\n"
+    )
     assert [float(v) for v in values(text, x=3.0)] == pytest.approx(wanted, rel=1e-14)
 
 

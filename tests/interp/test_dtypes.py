@@ -14,13 +14,28 @@ DTYPES = ("bool", "i32", "i64", "f16", "f32", "f64")
 
 # JAX's table (jax.readthedocs.io, "Type promotion semantics"), its rows of these types; a weak float alone is f64 here.
 LATTICE = {
-    ("bool", "bool"): "bool", ("bool", "i32"): "i32", ("bool", "i64"): "i64",
-    ("bool", "f16"): "f16", ("bool", "f32"): "f32", ("bool", "f64"): "f64",
-    ("i32", "i32"): "i32", ("i32", "i64"): "i64", ("i32", "f16"): "f16", ("i32", "f32"): "f32", ("i32", "f64"): "f64",
-    ("i64", "i64"): "i64", ("i64", "f16"): "f16", ("i64", "f32"): "f32", ("i64", "f64"): "f64",
-    ("f16", "f16"): "f16", ("f16", "f32"): "f32", ("f16", "f64"): "f64",
-    ("f32", "f32"): "f32", ("f32", "f64"): "f64", ("f64", "f64"): "f64",
-}  # fmt: skip
+    ("bool", "bool"): "bool",
+    ("bool", "i32"): "i32",
+    ("bool", "i64"): "i64",
+    ("bool", "f16"): "f16",
+    ("bool", "f32"): "f32",
+    ("bool", "f64"): "f64",
+    ("i32", "i32"): "i32",
+    ("i32", "i64"): "i64",
+    ("i32", "f16"): "f16",
+    ("i32", "f32"): "f32",
+    ("i32", "f64"): "f64",
+    ("i64", "i64"): "i64",
+    ("i64", "f16"): "f16",
+    ("i64", "f32"): "f32",
+    ("i64", "f64"): "f64",
+    ("f16", "f16"): "f16",
+    ("f16", "f32"): "f32",
+    ("f16", "f64"): "f64",
+    ("f32", "f32"): "f32",
+    ("f32", "f64"): "f64",
+    ("f64", "f64"): "f64",
+}
 PAIRS = [(a, b, out) for (a, b), out in LATTICE.items()] + [(b, a, out) for (a, b), out in LATTICE.items() if a != b]
 
 WEAK_INT = {"bool": "i64", "i32": "i32", "i64": "i64", "f16": "f16", "f32": "f32", "f64": "f64"}
@@ -55,18 +70,47 @@ def test_weak_integers_take_the_dtype_they_meet(dtype: str, weak: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "weak",
-    ["0.5", "(1 / 2)", "k", "[1, 0.5]", "zeros([2])", "ones([2])", "full([2], 0.5)", "eye(2)", "linspace(0, 1, 2)",
-     "arange(0.5, 2)", "sqrt(2)", "pi", "sin([1.0, 2.0])", "sum([1.0, 2.0])", "(0.5 if true else 1)", "abs(-0.5)"],
-)  # fmt: skip
+    [
+        "0.5",
+        "(1 / 2)",
+        "k",
+        "[1, 0.5]",
+        "zeros([2])",
+        "ones([2])",
+        "full([2], 0.5)",
+        "eye(2)",
+        "linspace(0, 1, 2)",
+        "arange(0.5, 2)",
+        "sqrt(2)",
+        "pi",
+        "sin([1.0, 2.0])",
+        "sum([1.0, 2.0])",
+        "(0.5 if true else 1)",
+        "abs(-0.5)",
+    ],
+)
 def test_weak_floats_take_the_dtype_they_meet(dtype: str, weak: str) -> None:
     text = f"const k = 0.5\nnet f(x: {dtype}) = x * {weak}\n"
     assert str(value(text, x=of(dtype)).dtype) == NUMPY[WEAK_FLOAT[dtype]]
 
 
 def test_alone_a_float_is_f64_and_an_int_i64() -> None:
-    for text, dtype in [("0.5", "f64"), ("2", "i64"), ("zeros([2])", "f64"), ("ones([2])", "f64"), ("arange(3)", "i64"),
-                        ("arange(3.0)", "f64"), ("linspace(0, 1, 3)", "f64"), ("eye(2)", "f64"), ("full([2], 3)", "i64"),
-                        ("full([2], 3.0)", "f64"), ("true", "bool"), ("2 + 0.5", "f64"), ("1 / 2", "f64"), ("2 ** 3", "i64")]:  # fmt: skip
+    for text, dtype in [
+        ("0.5", "f64"),
+        ("2", "i64"),
+        ("zeros([2])", "f64"),
+        ("ones([2])", "f64"),
+        ("arange(3)", "i64"),
+        ("arange(3.0)", "f64"),
+        ("linspace(0, 1, 3)", "f64"),
+        ("eye(2)", "f64"),
+        ("full([2], 3)", "i64"),
+        ("full([2], 3.0)", "f64"),
+        ("true", "bool"),
+        ("2 + 0.5", "f64"),
+        ("1 / 2", "f64"),
+        ("2 ** 3", "i64"),
+    ]:
         assert dtype_of(text) == dtype, text
 
 
@@ -108,11 +152,42 @@ net main(x: f32[2]) {
 
 @pytest.mark.parametrize(
     "operator",
-    ["reshape(z, [2, 1])", "transpose(z)", "z[0]", "z[::-1]", "z[:, None]", "concat([z, z])", "stack([z, z])", "flip(z)",
-     "broadcast_to(z, [2, 2])", "expand_dims(z, 0)", "flatten(z)", "squeeze(z)", "take(z, [0, 0])", "split(z, 2)[0]",
-     "cumsum(z)", "cumprod(z)", "max(z)", "mean(z)", "var(z)", "norm(z)", "softmax(z)", "relu(z)", "gelu(z)", "clip(z, 0, 1)",
-     "z @ z", "where(z > 0, z, 1)", "stop_gradient(z)", "round(z)", "sign(z)", "z ** 2", "-z", "minimum(z, 0)", "prod(z)"],
-)  # fmt: skip
+    [
+        "reshape(z, [2, 1])",
+        "transpose(z)",
+        "z[0]",
+        "z[::-1]",
+        "z[:, None]",
+        "concat([z, z])",
+        "stack([z, z])",
+        "flip(z)",
+        "broadcast_to(z, [2, 2])",
+        "expand_dims(z, 0)",
+        "flatten(z)",
+        "squeeze(z)",
+        "take(z, [0, 0])",
+        "split(z, 2)[0]",
+        "cumsum(z)",
+        "cumprod(z)",
+        "max(z)",
+        "mean(z)",
+        "var(z)",
+        "norm(z)",
+        "softmax(z)",
+        "relu(z)",
+        "gelu(z)",
+        "clip(z, 0, 1)",
+        "z @ z",
+        "where(z > 0, z, 1)",
+        "stop_gradient(z)",
+        "round(z)",
+        "sign(z)",
+        "z ** 2",
+        "-z",
+        "minimum(z, 0)",
+        "prod(z)",
+    ],
+)
 def test_weakness_survives_operators_whose_operands_are_all_weak(operator: str) -> None:
     text = f"net f(x: f32) {{\n  z = zeros([2])\n  return {operator} * x\n}}\n"
     assert str(value(text, x=of("f32")).dtype) == "float32"
@@ -131,9 +206,30 @@ def test_meeting_a_definite_float_ends_weakness() -> None:
 @pytest.mark.parametrize("dtype", ["f16", "f32", "f64"])
 @pytest.mark.parametrize(
     "operator",
-    ["exp(x)", "sigmoid(x)", "softmax([x, x])", "mean([x, x])", "var([x, 2 * x])", "logsumexp([x, x])", "gelu(x)", "mish(x)", "selu(x)",
-     "x ** 2", "x ** 0.5", "2 ** x", "x % 2", "1 / x", "norm([x])", "cumsum([x])", "hypot(x, 1)", "x if x > 0 else 0", "lgamma(x)", "sum([x])", "prod([x])"],
-)  # fmt: skip
+    [
+        "exp(x)",
+        "sigmoid(x)",
+        "softmax([x, x])",
+        "mean([x, x])",
+        "var([x, 2 * x])",
+        "logsumexp([x, x])",
+        "gelu(x)",
+        "mish(x)",
+        "selu(x)",
+        "x ** 2",
+        "x ** 0.5",
+        "2 ** x",
+        "x % 2",
+        "1 / x",
+        "norm([x])",
+        "cumsum([x])",
+        "hypot(x, 1)",
+        "x if x > 0 else 0",
+        "lgamma(x)",
+        "sum([x])",
+        "prod([x])",
+    ],
+)
 def test_a_narrow_model_stays_narrow_in_value_and_gradient(dtype: str, operator: str) -> None:
     assert dtype_of(operator, x=dtype) == dtype
     text = f"net f(x: {dtype}) = {operator}\n"
@@ -147,9 +243,21 @@ def test_float_operators_of_integers_are_f64(operator: str) -> None:
     assert dtype_of(operator, i="i32") == "f64"
 
 
-@pytest.mark.parametrize(("operator", "wanted"), [("sum([i, i])", "i32"), ("abs(i)", "i32"), ("max([i])", "i32"), ("cumsum([i])", "i32"),
-                                                  ("i * i", "i32"), ("prod([i])", "i32"), ("floor(i)", "i32"), ("square(i)", "i32"),
-                                                  ("argmax([i])", "i64"), ("i % 2", "i32")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("operator", "wanted"),
+    [
+        ("sum([i, i])", "i32"),
+        ("abs(i)", "i32"),
+        ("max([i])", "i32"),
+        ("cumsum([i])", "i32"),
+        ("i * i", "i32"),
+        ("prod([i])", "i32"),
+        ("floor(i)", "i32"),
+        ("square(i)", "i32"),
+        ("argmax([i])", "i64"),
+        ("i % 2", "i32"),
+    ],
+)
 def test_integer_operators_keep_integers(operator: str, wanted: str) -> None:
     got = dtype_of(operator, i="i32")
     assert got in (wanted, "i64") if operator.startswith(("sum", "prod", "cumsum")) else got == wanted
@@ -265,10 +373,7 @@ def test_an_integer_literal_that_does_not_fit_is_refused() -> None:
 
 
 def test_an_integer_literal_beyond_f16() -> None:
-    try:
-        same(calc("x * 70000", "x: f16", x=1.0), np.inf, "f16")
-    except gradcli.ModelError as error:
-        assert error.diagnostics[0].span is not None  # noqa: PT017
+    same(calc("x * 70000", "x: f16", x=1.0), np.inf, "f16")
 
 
 def test_a_float_literal_beyond_f32_is_infinite() -> None:

@@ -39,7 +39,11 @@ def test_a_net_may_be_used_above_its_definition() -> None:
 
 
 def test_items_stand_in_any_order() -> None:
-    text = 'case "c" {\n  expect main(x) == 6.0\n}\nnet main(x: f64[n]) = sum(k * x)\ninput x = [1.0, 2.0]\nconst k = 2.0\n'
+    text = (
+        'case "c" {\n  expect main(x) == 6.0\n}\n'
+        "net main(x: f64[n]) = sum(k * x)\n"
+        "input x = [1.0, 2.0]\nconst k = 2.0\n"
+    )
     same(value(text), 6.0)
 
 

@@ -163,13 +163,11 @@ def test_a_local_net_with_static_parameters() -> None:
     )
 
 
-def test_a_second_local_net_of_one_name_is_the_newest() -> None:
-    try:
-        out = value("net main(x: f64) {\n  net g(y) = y\n  net g(y) = 2 * y\n  return g(x)\n}\n", x=1.0)
-    except gradcli.ModelError as error:
-        assert error.diagnostics[0].code in ("NAM003", "NAM004")
-    else:
-        same(out, 2.0)
+def test_a_second_local_net_of_one_name_is_refused() -> None:
+    found = refused(
+        "net main(x: f64) {\n  net g(y) = y\n  net g(y) = 2 * y\n  return g(x)\n}\n", "NAM003", "g", x=1.0
+    )
+    assert other_lines(found) == [2]
 
 
 def test_the_help_names_the_input_to_add() -> None:

@@ -61,7 +61,10 @@ def test_bounds_that_are_data_are_refused() -> None:
 
 
 def test_a_loop_inside_a_loop() -> None:
-    text = "net main(x: f64[n, m]) {\n  s = 0.0\n  for i in 0..n {\n    for j in i..m {\n      s = s + x[i, j]\n    }\n  }\n  return s\n}\n"
+    text = (
+        "net main(x: f64[n, m]) {\n  s = 0.0\n"
+        "  for i in 0..n {\n    for j in i..m {\n      s = s + x[i, j]\n    }\n  }\n  return s\n}\n"
+    )
     a = np.arange(12.0).reshape(3, 4)
     same(value(text, x=a), np.triu(a).sum())
     same(grads(text, x=a)["x"], np.triu(np.ones((3, 4))))
@@ -148,13 +151,19 @@ net main(x: f64) {
 
 
 def test_a_layer_out_of_range_is_an_error() -> None:
-    text = "net S(x) {\n  param w: f64 = 2.0\n  return w * x\n}\nnet main(x: f64) {\n  layer h[3] = S\n  return h[3](x)\n}\n"
+    text = (
+        "net S(x) {\n  param w: f64 = 2.0\n  return w * x\n}\n"
+        "net main(x: f64) {\n  layer h[3] = S\n  return h[3](x)\n}\n"
+    )
     found = refused(text, "SHP108", x=1.0)
     assert "3" in found.message
 
 
 def test_a_layer_index_is_known() -> None:
-    text = "net S(x) {\n  param w: f64 = 2.0\n  return w * x\n}\nnet main(x: f64, k: i64) {\n  layer h[3] = S\n  return h[k](x)\n}\n"
+    text = (
+        "net S(x) {\n  param w: f64 = 2.0\n  return w * x\n}\n"
+        "net main(x: f64, k: i64) {\n  layer h[3] = S\n  return h[k](x)\n}\n"
+    )
     refused(text, "SHP110", x=1.0, k=np.int64(1))
 
 

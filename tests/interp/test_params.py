@@ -287,7 +287,10 @@ def test_names_are_as_seen_from_the_net_that_is_run() -> None:
 
 
 def test_names_inside_are_as_seen_from_the_net_that_is_differentiated() -> None:
-    text = "net U(x) {\n  param w: f64 = 2.0\n  return w * x * x\n}\nnet main(x: f64) {\n  layer l = U\n  return grad(U, wrt=w)(x) + grad(l, wrt=w)(2 * x)\n}\n"
+    text = (
+        "net U(x) {\n  param w: f64 = 2.0\n  return w * x * x\n}\n"
+        "net main(x: f64) {\n  layer l = U\n  return grad(U, wrt=w)(x) + grad(l, wrt=w)(2 * x)\n}\n"
+    )
     same(value(text, x=3.0), 9.0 + 36.0)
 
 
@@ -333,7 +336,10 @@ net main(x: f64) = grad(U)(x) + U(x)
 
 
 def test_a_net_called_by_name_has_one_shape_of_weights() -> None:
-    text = "net U(x: f64[n]) {\n  param w: f64[n] = ones()\n  return sum(w * x)\n}\nnet main(x: f64[2], y: f64[3]) = U(x) + U(y)\n"
+    text = (
+        "net U(x: f64[n]) {\n  param w: f64[n] = ones()\n  return sum(w * x)\n}\n"
+        "net main(x: f64[2], y: f64[3]) = U(x) + U(y)\n"
+    )
     found = refused(text, "SHP106", "U(y)", x=np.ones(2), y=np.ones(3))
     assert 2 in other_lines(found)
     assert "layer" in (found.help or "")
@@ -362,9 +368,9 @@ net main(x: f64[2]) {
 
 
 def test_a_param_of_a_layer_of_a_layer_is_a_value() -> None:
-    text = (
-        DENSE
-        + "net P(x: f64[2]) {\n  layer b = Dense[2, 2]\n  return b(x)\n}\nnet main(x: f64[2]) {\n  layer a = P\n  return sum(a.b.w) + sum(a(x))\n}\n"
+    text = DENSE + (
+        "net P(x: f64[2]) {\n  layer b = Dense[2, 2]\n  return b(x)\n}\n"
+        "net main(x: f64[2]) {\n  layer a = P\n  return sum(a.b.w) + sum(a(x))\n}\n"
     )
     same(grads(text, x=[0.0, 0.0], wrt="a.b.w")["a.b.w"], np.ones((2, 2)))
 

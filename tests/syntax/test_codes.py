@@ -32,6 +32,6 @@ def test_every_code_that_is_raised_has_an_entry() -> None:
         code
         for path in ROOM.glob("*.py")
         if path.name != "codes.py"
-        for code in re.findall(r'"(SYN\d+)"', path.read_text())
+        for code in re.findall(r'"((?:SYN|EDN)\d+)"', path.read_text())
     }
     assert raised == set(CODES)
