@@ -24,8 +24,8 @@ def asked(request: Request, given: Mapping[str, Any], inputs: Mapping[str, Any])
     rest = dict(given)
     wrt = _names(rest.pop("wrt", request.wrt))
     sens = rest.pop("sens", None)
-    arrays = {**(rest.pop("inputs", None) or {}), **inputs}
-    params = rest.pop("params", None) or {}
+    arrays = {**mapping_of("inputs", rest.pop("inputs", None)), **inputs}
+    params = mapping_of("params", rest.pop("params", None))
     consts = const_texts(rest.pop("consts", None) or {}) or request.consts
     rest.pop("out", None)
     _check(rest)
@@ -35,6 +35,15 @@ def asked(request: Request, given: Mapping[str, Any], inputs: Mapping[str, Any])
 def const_texts(consts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Values of consts as expressions; a text is one already."""
     return tuple((name, _text(value)) for name, value in consts.items())
+
+
+def mapping_of(label: str, given: Any) -> Mapping[str, Any]:
+    """Arrays by name. Raises ModelError USE003 for anything else."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise fail("USE003", f"`{label}` is a mapping of names to arrays, not {type(given).__name__}")
+    return given
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli.interp.params import Computed, FromFile, Seeded
 from gradcli.interp.program import Fed, Feed
-from gradcli.ir.aval import NUMPY_NAMES, Aval
+from gradcli.ir.aval import NUMPY_NAMES, Aval, is_int
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph
 from gradcli.syntax.diagnostics import fail
@@ -89,7 +89,7 @@ def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Ar
         case Feed():
             return materialise(origin.array, aval, machine, name)
         case FromFile():
-            return _fit(origin.stored.load(), aval)
+            return fit(origin.stored.load(), aval, name)
         case Seeded():
             from gradcli.data.random import initialise
 
@@ -102,18 +102,28 @@ def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Ar
             inputs: list[Any] = [None] * len(position)
             for data in origin.data:
                 inputs[position[data.value.id]] = materialise(data.stored, data.value.aval, machine)
-            return _fit(run_graph(origin.graph, inputs, inner)[0], aval)
+            return fit(run_graph(origin.graph, inputs, inner)[0], aval, name)
         case np.ndarray():
-            return _fit(origin, aval)
-    return _fit(origin.load(), aval)  # Stored
+            return fit(origin, aval, name)
+    return fit(origin.load(), aval, name)  # Stored
 
 
-def _fit(array: Any, aval: Aval) -> Array:
+def fit(array: Any, aval: Aval, name: str = "") -> Array:
+    """Data in the dtype of an aval. Raises ModelError DAT105 for numbers that an integer type does not hold."""
     import numpy as np
 
     dtype = NUMPY_NAMES[aval.dtype]
+    given = np.asarray(array)
+    if is_int(aval.dtype) and given.dtype.name != dtype and given.dtype.kind != "b" and given.size:
+        limits = np.iinfo(dtype)
+        low, high = given.min(), given.max()
+        if not limits.min <= low <= high <= limits.max:
+            wrong = low if low < limits.min else high
+            raise fail("DAT105", f"{name or 'the data'}: {wrong} does not fit into {aval.dtype}")
+        if given.dtype.kind == "f" and (given != np.trunc(given)).any():
+            raise fail("DAT105", f"{name or 'the data'} is declared {aval}, and not all of its numbers are whole")
     with np.errstate(all="ignore"):
-        made: Array = np.asarray(array).astype(dtype, copy=False)
+        made: Array = given.astype(dtype, copy=False)
     return made
 
 

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli import api, engine, running
-from gradcli.asking import OPTIONS, asked, const_texts
+from gradcli.asking import OPTIONS, asked, const_texts, mapping_of
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.request import ModelFile, Request, Result, Verb
 from gradcli.syntax.diagnostics import fail
@@ -130,8 +130,8 @@ class Compiled:
         out: Mapping[str, Any] | None = None,
         **keywords: Any,
     ) -> Arrays:
-        import numpy as np
-
+        for label, mapping in (("inputs", inputs), ("params", params), ("out", out)):
+            mapping_of(label, mapping)
         given = {**self._request.arrays, **(inputs or {}), **keywords}
         weights = dict(self._request.param_arrays) | dict(params or {})
         key = (_signature(given), _signature(weights), sens is None or _signature({"sens": sens}))
@@ -146,7 +146,7 @@ class Compiled:
         arrays = list(arrays)
         for name, value in (*given.items(), *weights.items()):
             if name in places:
-                arrays[places[name]] = np.asarray(value).astype(arrays[places[name]].dtype, copy=False)
+                arrays[places[name]] = engine.fit(value, plan.graph.inputs[places[name]].aval, name)
         made = dict(zip(names, engine.run_plan(plan, arrays, self._machine), strict=True))
         for name, target in targets.items():
             target[...] = made[name]

@@ -243,6 +243,8 @@ def match_dims(
     places = [i for i, d in enumerate(declared) if isinstance(d, ast.Ellipsis)]
     at = frame.call_span or type_.span
     lead = 0
+    if len(places) > 1:
+        raise fail("SHP105", "a type has one `...` at most", declared[places[1]].span)
     if places:
         lead = len(dims) - (len(declared) - 1)
         declared[places[0] : places[0] + 1] = [None] * max(lead, 0)  # type: ignore[list-item]

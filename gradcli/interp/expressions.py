@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, indexing, names, refusal, static
+from gradcli.interp import arrays, indexing, names, params, refusal, static
 from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT, rank_of, settle
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
@@ -281,6 +281,8 @@ def attribute(ctx: Elaborator, frame: Frame, node: ast.Attribute, base: Any) -> 
         case LayerV():
             return _instance_name(ctx, base.net.instance, node)
         case NetV() if base.instance.params or base.enclosing is None:
+            if not base.instance.params and base.statics is None and not base.decl.statics:  # not called yet
+                params.declare_ahead(ctx, base)
             return _instance_name(ctx, base.instance, node)
         case Arr() | ListV():
             arr = arrays.to_arr(ctx, base)
@@ -309,13 +311,6 @@ def _instance_name(ctx: Elaborator, instance: Instance, node: ast.Attribute) -> 
     layer = ctx.run.layers.get(path)
     if layer is not None:
         return layer
-    if not instance.params and instance.path == instance.owner:
-        raise fail(
-            "NAM007",
-            f"{instance.path} has no params before it is called",
-            node.span,
-            help=f"call it first; or `layer l = {instance.path}`, and `l.{node.name}`",
-        )
     names = [p[len(instance.path) + 1 :].split(".")[0] for p in instance.params if p.startswith(instance.path + ".")]
     guess = nearest(node.name, names)
     have = f"it has {', '.join(dict.fromkeys(names))}" if names else "it has no params"

@@ -31,9 +31,9 @@ def settle_dtype(
         if declared in ("i32", "i64") and not integral:
             raise fail(
                 "DAT105",
-                f"{what} is declared {declared}, its data are not all whole",
+                f"{what} is declared {declared}, its data are floats",
                 span,
-                help="cast or round the data",
+                help=f"cast them: `{declared}(…)`",
             )
         if declared == "bool":
             raise fail("DAT105", f"{what} is declared bool, its data are numbers", span, help="compare: `x != 0`")

@@ -57,9 +57,10 @@ def declare_param(ctx: Elaborator, frame: Frame, statement: ast.Param) -> None:
     if info.arr is None:
         _create(ctx, frame, statement, info, dims)
     elif info.arr.value.aval.shape != shape:
+        name = (frame.instance.outer or frame.instance).name(info.path)
         raise fail(
             "SHP106",
-            f"param {frame.instance.name(info.path)} is {info.arr} and {show_type(statement.type.dtype, dims)}",
+            f"param {name} is {info.arr} and {show_type(statement.type.dtype, dims)}",
             frame.call_span or statement.span,
             others=[Label(statement.span, "declared here")],
             help="a layer for each size has params of its own: `layer`",
@@ -107,6 +108,8 @@ def _initial(ctx: Elaborator, frame: Frame, statement: ast.Param, info: ParamInf
     if isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name):
         kind = expr.func.id
         if kind in RANDOM:
+            if not aval.is_float:
+                raise fail("SHP103", f"`{kind}` gives floats, but {statement.name.id} is {aval}", expr.span)
             return Seeded(kind, aval.shape, aval.dtype, info.seed_path, _options(ctx, frame, expr, RANDOM[kind]))
         if kind in ("zeros", "ones") and not expr.args and not expr.keywords:
             return _filled(ctx, aval, 0.0 if kind == "zeros" else 1.0)
@@ -255,14 +258,14 @@ def _one_layer(ctx: Elaborator, instance: Instance, net: NetV, name: str, statem
         )
     own = Instance(path, instance.owner, instance)
     layer = NetV(net.decl, net.scope, own, net.enclosing, net.defined_at, net.statics)
-    _declare_ahead(ctx, layer)
+    declare_ahead(ctx, layer)
     instance.params.update(own.params)
     made = LayerV(layer)
     ctx.run.layers[path] = made
     return made
 
 
-def _declare_ahead(ctx: Elaborator, net: NetV) -> None:
+def declare_ahead(ctx: Elaborator, net: NetV) -> None:
     """Note the params of an instance in order, and make those whose shape follows from static parameters."""
     frame = Frame(net.scope, net.instance, net.enclosing, net.defined_at, net.decl)
     for name, size in zip(net.decl.statics, net.statics or (), strict=True):

@@ -25,13 +25,13 @@ def pack(numbers: Sequence[int | float | bool], dtype: str) -> bytes:
         return struct.pack(f"={len(numbers)}{code}", *map(int, numbers))
     try:
         return struct.pack(f"={len(numbers)}{code}", *numbers)
-    except OverflowError:
+    except (OverflowError, struct.error):  # the latter for an integer in f16
         return b"".join(_pack_one(code, number) for number in numbers)
 
 
 def _pack_one(code: str, number: float) -> bytes:
     try:
-        return struct.pack("=" + code, number)
+        return struct.pack("=" + code, float(number))
     except OverflowError:
         return struct.pack("=" + code, math.copysign(math.inf, number))
 

@@ -624,3 +624,23 @@ def test_the_public_names() -> None:
     assert callable(gradcli.compile)
     assert issubclass(gradcli.ModelError, Exception)
     assert gradcli.__version__
+
+
+def test_a_planned_integer_that_does_not_fit_is_refused_not_wrapped() -> None:
+    f = gradcli.compile("net f(x: i32) = x * 2\n").compile("eval")
+    same(f(x=3)[0], 6, "i32")
+    refusal(lambda: f(x=2**40), "DAT105")
+
+
+def test_a_planned_data_of_python_numbers_is_checked_by_value_at_each_call() -> None:
+    f = gradcli.compile("net f(x: i64) = x * 2\n").compile("eval")
+    same(f(x=3)[0], 6, "i64")
+    refusal(lambda: f(x=2.5), "DAT105")
+    same(f(x=3)[0], 6, "i64")
+
+
+@pytest.mark.parametrize("given", [{"inputs": [1.0]}, {"params": [1.0]}, {"out": [np.zeros(2)]}])
+def test_what_is_no_mapping_is_refused_in_words(net: Any, given: dict[str, Any]) -> None:
+    with pytest.raises((gradcli.ModelError, TypeError)) as caught:
+        net.compile("grad")(**({"inputs": {"x": X, "y": Y}} | given))
+    assert next(iter(given)) in str(caught.value)

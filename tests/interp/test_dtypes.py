@@ -378,3 +378,14 @@ def test_an_integer_literal_beyond_f16() -> None:
 
 def test_a_float_literal_beyond_f32_is_infinite() -> None:
     same(calc("x * 1e300", "x: f32", x=1.0), np.inf, "f32")
+
+
+@pytest.mark.parametrize("given", [2**40, -(2**40), [1, 2**31]])
+def test_python_integers_that_do_not_fit_are_refused_not_wrapped(given: Any) -> None:
+    found = refused("net f(x: i32[...]) = x\n", "DAT105", x=given)
+    assert "x" in found.message
+
+
+def test_an_integer_input_item_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(gradcli.ModelError):
+        value("net f(x: i32) = x\ninput x = 3000000000\n")

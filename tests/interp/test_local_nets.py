@@ -164,9 +164,7 @@ def test_a_local_net_with_static_parameters() -> None:
 
 
 def test_a_second_local_net_of_one_name_is_refused() -> None:
-    found = refused(
-        "net main(x: f64) {\n  net g(y) = y\n  net g(y) = 2 * y\n  return g(x)\n}\n", "NAM003", "g", x=1.0
-    )
+    found = refused("net main(x: f64) {\n  net g(y) = y\n  net g(y) = 2 * y\n  return g(x)\n}\n", "NAM003", "g", x=1.0)
     assert other_lines(found) == [2]
 
 
