@@ -18,10 +18,10 @@ from gradcli.syntax.diagnostics import ENVIRONMENT, fail
 
 
 class Instruction(NamedTuple):
-    """`out` is a slot, or a tuple of slots for several results; `fetch` gives the operands of one step as a tuple."""
+    """`out` is a slot, or a tuple of slots for several results; `fetch` gives the operands of one step."""
 
     call: Callable[..., Any]
-    fetch: Callable[[list[Any]], tuple[Any, ...]]
+    fetch: Callable[[list[Any]], Sequence[Any]]
     out: int | tuple[int, ...]
     dead: tuple[int, ...]
     node: Node
@@ -109,10 +109,9 @@ def _array_of(call: Callable[..., Any], as_array: Callable[[Any], Any]) -> Calla
     return lambda *arrays: as_array(call(*arrays))
 
 
-def _fetch(ins: tuple[int, ...]) -> Callable[[list[Any]], tuple[Any, ...]]:
+def _fetch(ins: tuple[int, ...]) -> Callable[[list[Any]], Sequence[Any]]:
+    """Reads slots without running Python: one slot, or none, as a slice."""
     if len(ins) > 1:
         return itemgetter(*ins)
-    if not ins:
-        return lambda slots: ()
-    (slot,) = ins
-    return lambda slots: (slots[slot],)
+    first = ins[0] if ins else 0
+    return itemgetter(slice(first, first + len(ins)))

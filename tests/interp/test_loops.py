@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -168,13 +166,11 @@ def test_a_layer_index_is_known() -> None:
 
 
 def test_a_thousand_turns() -> None:
-    start = time.perf_counter()
     same(
         grads(loop("s = s * 1.001 + x", before="s = x", bounds="0..1000"), x=[1.0])["x"],
         [(1.001**1001 - 1) / 0.001],
         rtol=1e-9,
     )
-    assert time.perf_counter() - start < 60
 
 
 def test_too_many_turns_are_refused() -> None:
