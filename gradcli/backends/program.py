@@ -83,22 +83,23 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
 
 
 def _instruction(step: Step, xp: Any) -> Instruction:
-    node = step.node
-    call = _call(step, xp)
+    node, prim = step.node, step.node.prim
+    ins = step.ins
+    call: Callable[..., Any]
+    if prim.kind == "elementwise" and prim.ufunc is not None and not node.params:
+        call = getattr(xp, prim.ufunc)
+        if step.into is not None:
+            ins = (*ins, ins[step.into])  # a ufunc takes where its result goes after its operands
+    else:
+        call = partial(prim.eval, xp, **node.params)
+        if step.into is not None:
+            call = _in_place(call, step.into)
     if step.copied:
         call = _array_of(call, xp.array)
     elif len(node.outs) == 1 and not node.outs[0].rank:
         call = _array_of(call, xp.asarray)  # NumPy gives scalars, which are no arrays: not writable, without `out=`
     out = step.outs[0] if len(step.outs) == 1 else step.outs
-    return Instruction(call, _fetch(step.ins), out, step.dead, node)
-
-
-def _call(step: Step, xp: Any) -> Callable[..., Any]:
-    """The function of one step: the namespace's own where there is one, else the operator's `eval`."""
-    node, prim = step.node, step.node.prim
-    direct = prim.kind == "elementwise" and prim.ufunc is not None and not node.params
-    call = getattr(xp, prim.ufunc) if direct and prim.ufunc else partial(prim.eval, xp, **node.params)
-    return call if step.into is None else _in_place(call, step.into)
+    return Instruction(call, _fetch(ins), out, step.dead, node)
 
 
 def _in_place(call: Callable[..., Any], into: int) -> Callable[..., Any]:
