@@ -6,15 +6,18 @@ with the net's inputs, then one input for each sensitivity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gradcli.ad.reverse import reverse
 from gradcli.interp.program import Prepared
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value, apply
+from gradcli.passes.dce import dce
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import Diagnostic, fail, nearest
+
+Reason = Callable[[], dict[str, object] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,14 @@ class Derived:
     """A gradient program. Its outputs are the net's outputs, then one gradient for each row of `names`.
 
     `graph.inputs` are the net's, then one sensitivity for each of `weighted` (names of what is weighted).
-    `zero` tells, row by row, why the structure makes it zero (None where it does not).
+    `zero` tells when asked, row by row, why the structure makes it zero (None where it does not).
     """
 
     graph: Graph
     names: tuple[tuple[str, ...], ...]
     kinds: tuple[str, ...]
     weighted: tuple[tuple[str, Aval], ...]
-    zero: tuple[dict[str, object] | None, ...]
+    zero: tuple[Reason, ...]
     notes: tuple[Diagnostic, ...] = field(default=())
 
 
@@ -129,7 +132,7 @@ def cut_at(graph: Graph, value: Value) -> Graph:
     if value.node is None:
         env[value.id] = fresh
     builder.replay(nodes, env)
-    return builder.finish([env[v.id] for v in graph.outputs])
+    return builder.close([env[v.id] for v in graph.outputs])
 
 
 def derive(
@@ -139,31 +142,27 @@ def derive(
 
     Raises ModelError DIF002 where no output is a float.
     """
-    from gradcli.ad.zero import why_zero
-
     floats = [k for k, value in enumerate(graph.outputs) if value.aval.is_float]
     if not floats:
         raise fail("DIF002", "no output of the net is a float: there is nothing to differentiate")
     wrt = [t.position for t in targets]
-    rows = [_Row((), graph, tuple(floats), None)]
+    rows = [_Row((), graph, tuple(floats), _unknown)]
     for level in range(1, order + 1):
         grown: list[_Row] = []
         for row in rows:
             weigh = level == order and weighted is not None and (level == 1 or ",".join(row.names) in weighted)
             if level == order and weighted is not None and not weigh:
-                grown.extend(
-                    _Row((*row.names, t.name), row.graph, (), {"reason": "sens is zero", "at": []}) for t in targets
-                )
+                grown.extend(_Row((*row.names, t.name), row.graph, (), _sens_is_zero) for t in targets)
                 continue
             made = reverse(row.graph, wrt, sens="inputs" if weigh else "ones", outputs=row.which)
+            if order == 1:
+                return _first(made, row, targets, [outputs[k] for k in floats] if weigh else [])
             count = len(row.graph.outputs)
             for k, t in enumerate(targets):
                 only = Graph(made.inputs, made.nodes, (made.outputs[count + k],), made.n_values, made.names)
-                reason = why_zero(row.graph, t.position, outputs=row.which)
-                grown.append(_Row((*row.names, t.name), only, (0,), reason))
+                grown.append(_Row((*row.names, t.name), dce(only), (0,), _reason(row, t)))
         rows = grown
-    sens_names = [outputs[k] for k in floats] if order == 1 else []
-    return _together(graph, targets, rows, sens_names)
+    return _together(graph, targets, rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,34 +172,57 @@ class _Row:
     names: tuple[str, ...]
     graph: Graph
     which: tuple[int, ...]
-    zero: dict[str, object] | None
+    zero: Reason
 
 
-def _together(graph: Graph, targets: Sequence[Target], rows: Sequence[_Row], sens_names: Sequence[str]) -> Derived:
-    """One graph of all rows: the primal outputs, then the gradients. Above order 1 weights are called by row."""
+def _unknown() -> None:
+    return None
+
+
+def _sens_is_zero() -> dict[str, object]:
+    return {"reason": "sens is zero", "at": []}
+
+
+def _reason(row: _Row, target: Target) -> Reason:
+    from gradcli.ad.zero import why_zero
+
+    return lambda: why_zero(row.graph, target.position, outputs=row.which)
+
+
+def _first(made: Graph, row: _Row, targets: Sequence[Target], weighted: Sequence[str]) -> Derived:
+    """The first derivative: what one reverse pass gave is the program."""
+    sens = made.inputs[len(row.graph.inputs) :]
+    return Derived(
+        made,
+        tuple((t.name,) for t in targets),
+        tuple(t.kind for t in targets),
+        tuple((name, value.aval) for name, value in zip(weighted, sens, strict=True)),
+        tuple(_reason(row, t) for t in targets),
+    )
+
+
+def _together(graph: Graph, targets: Sequence[Target], rows: Sequence[_Row]) -> Derived:
+    """One graph of all rows: the primal outputs, then the gradients. What is weighted is called by its row."""
     builder = Builder()
     inputs = [builder.input(v.aval, name) for v, name in zip(graph.inputs, graph.names, strict=True)]
     primal = list(builder.inline(graph, inputs))
     by_name = {t.name: t for t in targets}
-    sens: dict[str, list[Value]] = {}
-    weighted: list[tuple[str, Aval]] = []
+    sens: dict[str, Value] = {}
     gradients: list[Value] = []
     for row in rows:
         if not row.which:
             gradients.append(_zeros(builder, graph.inputs[by_name[row.names[-1]].position].aval))
             continue
-        extra = row.graph.inputs[len(graph.inputs) :]
         label = ",".join(row.names[:-1])
+        extra = row.graph.inputs[len(graph.inputs) :]
         if extra and label not in sens:
-            words = sens_names or [label]
-            sens[label] = [builder.input(v.aval, f"sens {w}") for v, w in zip(extra, words, strict=True)]
-            weighted.extend((w, v.aval) for v, w in zip(extra, words, strict=True))
-        gradients.append(builder.inline(row.graph, [*inputs, *(sens[label] if extra else ())])[0])
+            sens[label] = builder.input(extra[0].aval, f"sens {label}")
+        gradients.append(builder.inline(row.graph, [*inputs, *([sens[label]] if extra else [])])[0])
     return Derived(
-        builder.finish([*primal, *gradients]),
+        builder.close([*primal, *gradients]),
         tuple(row.names for row in rows),
         tuple(by_name[row.names[-1]].kind for row in rows),
-        tuple(weighted),
+        tuple((label, value.aval) for label, value in sens.items()),
         tuple(row.zero for row in rows),
     )
 

@@ -49,7 +49,6 @@ def plan_of(graph: Graph, machine: Machine) -> Plan:
     from gradcli.passes.pipeline import optimize
     from gradcli.plan import check_memory, make_plan
 
-    check_memory(make_plan(graph), machine.memory)  # before passes touch data: folding allocates
     plan = make_plan(optimize(graph, fast_math=machine.fast_math))
     check_memory(plan, machine.memory)
     return plan

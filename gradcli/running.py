@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradcli.differentiate import Derived, Target, choose_targets, cut_at, derive
+from gradcli.differentiate import Derived, Reason, Target, choose_targets, cut_at, derive
 from gradcli.engine import Machine, array_of, materialise, run_graph
 from gradcli.interp.dtypes import RANKS
 from gradcli.interp.program import Fed, Feed, Prepared, Program
@@ -66,12 +66,12 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
     return _result(file, program, prepared, request, machine, _describe_sens(prepared, weights), values, grads, notes)
 
 
-def _zero(array: Array, reason: dict[str, object] | None, no_sens: bool) -> dict[str, Any] | None:
+def _zero(array: Array, reason: Reason, no_sens: bool) -> dict[str, Any] | None:
     """Why a gradient is all zero: from the structure where it tells, else that the numbers make it so."""
     if array.size == 0 or array.any():
         return None
-    if reason is not None:
-        return dict(reason)
+    if (found := reason()) is not None:
+        return found
     return {"reason": "sens is zero" if no_sens else "numeric", "at": []}
 
 

@@ -75,7 +75,7 @@ def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int], sens
         ct = cts.get(old.id)
         gradients.append(_splat(builder, 0.0, old.aval) if ct is None else _hinted(ct, old))
     results = [*(env[old.id] for old in graph.outputs), *gradients]
-    made = builder.finish(results)
+    made = builder.close(results)
     return Graph(made.inputs, _without_dead(made.nodes, n_primal, results), made.outputs, made.n_values, made.names)
 
 

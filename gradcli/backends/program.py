@@ -23,6 +23,7 @@ class Instruction(NamedTuple):
     call: Callable[..., Any]
     fetch: Callable[[list[Any]], Sequence[Any]]
     out: int | tuple[int, ...]
+    into: int | None  # the operand that the result replaces in place
     dead: tuple[int, ...]
     node: Node
 
@@ -60,8 +61,11 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
         slots[slot] = array
     node: Node | None = None
     try:
-        for call, fetch, out, dead, node in program.instructions:  # noqa: B007 - read when a step raises
-            if type(out) is int:
+        for call, fetch, out, into, dead, node in program.instructions:  # noqa: B007 - read when a step raises
+            if into is not None:
+                operands = fetch(slots)
+                slots[out] = call(*operands, out=operands[into])  # type: ignore[index]
+            elif type(out) is int:
                 slots[out] = call(*fetch(slots))
             else:
                 for slot, array in zip(out, call(*fetch(slots)), strict=True):  # type: ignore[arg-type]
@@ -84,26 +88,17 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
 
 def _instruction(step: Step, xp: Any) -> Instruction:
     node, prim = step.node, step.node.prim
-    ins = step.ins
     call: Callable[..., Any]
     if prim.kind == "elementwise" and prim.ufunc is not None and not node.params:
         call = getattr(xp, prim.ufunc)
-        if step.into is not None:
-            ins = (*ins, ins[step.into])  # a ufunc takes where its result goes after its operands
     else:
         call = partial(prim.eval, xp, **node.params)
-        if step.into is not None:
-            call = _in_place(call, step.into)
     if step.copied:
         call = _array_of(call, xp.array)
     elif len(node.outs) == 1 and not node.outs[0].rank:
         call = _array_of(call, xp.asarray)  # NumPy gives scalars, which are no arrays: not writable, without `out=`
     out = step.outs[0] if len(step.outs) == 1 else step.outs
-    return Instruction(call, _fetch(ins), out, step.dead, node)
-
-
-def _in_place(call: Callable[..., Any], into: int) -> Callable[..., Any]:
-    return lambda *arrays: call(*arrays, out=arrays[into])
+    return Instruction(call, _fetch(step.ins), out, step.into, step.dead, node)
 
 
 def _array_of(call: Callable[..., Any], as_array: Callable[[Any], Any]) -> Callable[..., Any]:

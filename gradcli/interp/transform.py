@@ -244,7 +244,7 @@ def _differentiate(
     floats = [k for k, arr in enumerate(outputs) if arr.aval.is_float]
     if not floats:
         raise fail("DIF002", f"no result of {calls.base_net(grad.fn).name} is a float", span)
-    graph = region.builder.finish(values)
+    graph = region.builder.close(values)
     position = {value.id: k for k, value in enumerate(graph.inputs)}
     wrt: list[int] = []
     slots: list[tuple[Selected, int | None]] = []

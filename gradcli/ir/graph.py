@@ -130,12 +130,19 @@ class Builder:
         Raises ShapeError from the primitive's `infer` where shapes or dtypes are refused.
         """
         params = dict(params) if params else {}
-        key = (prim.name, *[value.id for value in inputs], *(sorted(params.items()) if params else ()))
+        key: tuple[Any, ...]
+        if params:
+            key = (prim, *[value.id for value in inputs], *sorted(params.items()))
+        else:
+            key = (prim, *[value.id for value in inputs])
         node = self._memo.get(key)
         if node is None:
             node = Node(prim, tuple(inputs), params)
             avals = prim.infer(*[value.aval for value in inputs], **params)
-            node.outs = tuple(self._value(aval, node) for aval in avals)
+            if len(avals) == 1:
+                node.outs = (self._value(avals[0], node),)
+            else:
+                node.outs = tuple([self._value(aval, node) for aval in avals])
             node.spans = self.spans
             self.nodes.append(node)
             self._memo[key] = node
@@ -178,6 +185,11 @@ class Builder:
                 if old.hint and not new.hint:
                     new.hint = old.hint
         self.spans = before
+
+    def close(self, outputs: Sequence[Value]) -> Graph:
+        """`finish`, and forget what would be found again: nothing is emitted afterwards."""
+        self._memo.clear()
+        return self.finish(outputs)
 
     def finish(self, outputs: Sequence[Value]) -> Graph:
         return Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs), self.n_values, tuple(self.names))

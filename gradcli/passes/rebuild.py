@@ -32,7 +32,7 @@ def rebuild(graph: Graph, rule: Rule) -> Graph:
             if old.hint and not new.hint:
                 new.hint = old.hint
     builder.spans = ()
-    return builder.finish([env[value.id] for value in graph.outputs])
+    return builder.close([env[value.id] for value in graph.outputs])
 
 
 def _rewritten(value: Value, rule: Rule, builder: Builder) -> Value:
