@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from gradcli.interp.elaborate import Options
 from gradcli.interp.files import decode, read_source
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
+from gradcli.record import replace
 from gradcli.request import CaseResult, CheckResult, Entry, ModelFile, Request, Result, Stage
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Source, fail, nearest

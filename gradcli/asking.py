@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from gradcli.ir.aval import FLOATS
+from gradcli.record import replace
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import fail
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gradcli.record import record
 from gradcli.request import Result
 from gradcli.syntax.diagnostics import nearest
 from gradcli.testing import RTOL, show
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One array: whether it agrees, and the worst element where it does not."""
 
@@ -20,7 +20,7 @@ class Row:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comparison:
     """All arrays of a result against a file; `lines` are for people, one for each array that differs."""
 

@@ -7,20 +7,20 @@ with the net's inputs, then one input for each sensitivity.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from gradcli.ad.reverse import reverse
 from gradcli.interp.program import Prepared
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value, apply
 from gradcli.passes.dce import dce
+from gradcli.record import record
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import Diagnostic, fail, nearest
 
 Reason = Callable[[], dict[str, object] | None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """What a derivative is by: a graph input."""
 
@@ -29,7 +29,7 @@ class Target:
     position: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Derived:
     """A gradient program. Its outputs are the net's outputs, then one gradient for each row of `names`.
 
@@ -42,7 +42,7 @@ class Derived:
     kinds: tuple[str, ...]
     weighted: tuple[tuple[str, Aval], ...]
     zero: tuple[Reason, ...]
-    notes: tuple[Diagnostic, ...] = field(default=())
+    notes: tuple[Diagnostic, ...] = ()
 
 
 def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], list[Diagnostic]]:
@@ -165,7 +165,7 @@ def derive(
     return _together(graph, targets, rows)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class _Row:
     """One derivative on the way: by `names`, the outputs `which` of `graph`; none where it is zero without a graph."""
 

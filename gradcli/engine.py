@@ -6,7 +6,6 @@ Everything that turns what the elaborator prepared into arrays goes through here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp.params import Computed, FromFile, Seeded
@@ -14,6 +13,7 @@ from gradcli.interp.program import Fed, Feed
 from gradcli.ir.aval import NUMPY_NAMES, Aval, is_int
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph
+from gradcli.record import record
 from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machine:
     """Where graphs run: the backend that was chosen, and the limits that were asked for."""
 

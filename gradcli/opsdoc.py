@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradcli.interp.modules import load_prelude
 from gradcli.interp.operators import SURFACES, Surface
 from gradcli.ir.primitive import primitive, registry
+from gradcli.record import record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import fail, nearest
 
@@ -36,7 +35,7 @@ FAMILIES = ("elementwise", "activations", "reductions", "linear algebra", "shape
 MATRIX = "[[1, -2], [0.5, 3]]"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OperatorDoc:
     """What `gradcli ops NAME` prints; `example` is a command that runs."""
 

@@ -9,7 +9,6 @@ g = step(x=batch, params={"l1.w": w})
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gradcli import api, engine, running
 from gradcli.asking import OPTIONS, asked, const_texts, mapping_of
 from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.record import replace
 from gradcli.request import ModelFile, Request, Result, Verb
 from gradcli.syntax.diagnostics import fail
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gradcli.record import field, record
 from gradcli.syntax.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Verb = Literal["grad", "eval"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """One run of a model. Texts are as typed on the command line (`-i x=…` gives `("x", "…")`)."""
 
@@ -44,7 +44,7 @@ class Request:
     at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One array of a result.
 
@@ -60,7 +60,7 @@ class Entry:
     zero: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Result:
     """What one run gave, ready to be drawn, written or compared."""
 
@@ -79,7 +79,7 @@ class Result:
     why_backend: str = ""  # what `auto` chose and why
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CaseResult:
     """One case of a model file: `message` is empty when it passed."""
 
@@ -91,7 +91,7 @@ class CaseResult:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckResult:
     """`check` of one file: what is refused or doubtful, and for each net the sizes it is proved for."""
 
@@ -100,7 +100,7 @@ class CheckResult:
     nets: tuple[CheckedNet, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckedNet:
     """`net Net(x: f32[m, k], y: f32[k, n]) -> f32[m, n]`, for all sizes under `conditions`."""
 
@@ -115,7 +115,7 @@ class CheckedNet:
 Stage = Literal["ast", "graph", "grad", "optimized"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelFile:
     """Where a model comes from: a path, `-` for standard input, or an expression given with `-e`."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gradcli.cli.verbs import VERBS
+from gradcli.record import record
 
 SHELLS = ("bash", "zsh", "fish")
 WORDS = {"--format": {"check": "full oneline json github sarif", "test": "plain json jsonl"}}
@@ -13,7 +13,7 @@ FORMATS = "table plain json jsonl csv"
 STAGES = "ast graph grad optimized"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Known:
     """One option of a verb: its names, its meaning, and the words that may follow (None: no value; empty: a file)."""
 

@@ -1,17 +1,17 @@
 """`grad` and `eval`."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from gradcli.cli.options import Data, Engine, Model, Output, Selection, Voice, option, request_of
 from gradcli.cli.speak import notes, say, settle
+from gradcli.record import record
 from gradcli.request import ModelFile, Request, Result
 from gradcli.syntax.diagnostics import DONE, NO, Diagnostic, fail
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comparing:
     """Beside or instead of the printed gradients."""
 

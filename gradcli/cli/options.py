@@ -3,12 +3,12 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gradcli.record import record
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import fail, nearest
 
@@ -70,7 +70,7 @@ def pairs(option_name: str, given: Sequence[str]) -> tuple[tuple[str, str], ...]
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model:
     """Which model, and which net of it."""
 
@@ -111,7 +111,7 @@ def model_file(path: str) -> ModelFile:
     return ModelFile(path=Path(path), name="<stdin>" if path == "-" else path)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Data:
     """What the inputs and params are."""
 
@@ -129,7 +129,7 @@ class Data:
     partial: Annotated[bool, option("--partial", panel="Data", help="Let --params lack some names.")] = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Engine:
     """Where and how it runs."""
 
@@ -150,7 +150,7 @@ class Engine:
     ] = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Voice:
     """How much is said, and in which colours."""
 
@@ -166,7 +166,7 @@ class Voice:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output:
     """What is printed of a result, or where it is written."""
 
@@ -201,7 +201,7 @@ def chosen_format(given: str | None, *, json: bool) -> str | None:
     return "json" if json else given
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Selection:
     """What is differentiated, by what."""
 
@@ -255,22 +255,20 @@ def request_of(model: Model, data: Data | None = None, engine: Engine | None = N
 def takes(function: Callable[..., int]) -> Callable[..., int]:
     """`function` with the fields of its groups as its own parameters, as Typer wants them."""
     groups: dict[str, Any] = {
-        name: kind for name, kind in inspect.get_annotations(function).items() if is_dataclass(kind)
+        name: kind for name, kind in inspect.get_annotations(function).items() if hasattr(kind, "__match_args__")
     }
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in groups:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
-        for field in fields(groups[name]):
-            default = inspect.Parameter.empty if field.default is MISSING else field.default
-            parameters.append(
-                inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)
-            )
+        types = inspect.get_annotations(groups[name])
+        for field in inspect.signature(groups[name]).parameters.values():
+            parameters.append(field.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=types[field.name]))
 
     def command(**given: Any) -> int:
         grouped = {
-            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)}) for name, kind in groups.items()
+            name: kind(**{field: given.pop(field) for field in kind.__match_args__}) for name, kind in groups.items()
         }
         return function(**given, **grouped)
 

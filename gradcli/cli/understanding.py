@@ -99,8 +99,7 @@ def rule_verb(
 
 
 def _write_json(values: list[Any]) -> None:
-    from dataclasses import asdict
     from json import dumps
 
-    shown: Any = [asdict(value) for value in values]
+    shown: Any = [{name: getattr(value, name) for name in value.__match_args__} for value in values]
     sys.stdout.write(dumps(shown if len(shown) != 1 else shown[0], ensure_ascii=False, indent=1) + "\n")

@@ -6,12 +6,12 @@ compared with the bytes that are there before anything is allocated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gradcli.data.files import DataFile
 from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.record import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ READ_AS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """`element` is a key of `READ_AS`; `fortran` means that the first axis runs fastest."""
 

@@ -8,18 +8,18 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from gradcli.record import record
 from gradcli.syntax.diagnostics import ENVIRONMENT, USAGE, ModelError, Span, fail, nearest
 
 NAMES_LOOKED_AT = 2000  # of a folder, for the name that was probably meant
 NAMES_SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataFile:
     """A file as the user named it, and the place in the model (if any) that names it.
 
@@ -29,7 +29,7 @@ class DataFile:
     path: Path
     name: str
     span: Span | None = None
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | None = None
 
     def fail(self, code: str, message: str, *, help: str | None = None, notes: Iterable[str] = ()) -> ModelError:
         """An error about this file; `{}` in `message` stands for its name."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcli.data.files import DataFile
 from gradcli.data.stored import Stored
 from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.record import record
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Numbers:
     """Grows row by row; `whole` is None once a number is not a whole one that fits into i64."""
 

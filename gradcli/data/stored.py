@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcli.data.files import DataFile, listing, printable
+from gradcli.record import record
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError, fail, nearest
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True, slots=True)
+@record(eq=False)
 class Stored:
     """`dtype` is None for weak data (csv, json: numbers without a dtype); `integral` then says that every number is
     written as a whole number that fits into i64. `note` tells of a conversion: `u8 is read as i32`.
@@ -26,8 +26,8 @@ class Stored:
     dtype: str | None
     note: str | None
     integral: bool
-    file: DataFile = field(repr=False, compare=False)
-    fetch: Callable[[bool], np.ndarray[Any, Any]] = field(repr=False, compare=False)
+    file: DataFile
+    fetch: Callable[[bool], np.ndarray[Any, Any]]
 
     @property
     def name(self) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import inf, isinf
 
 from gradcli.data.files import DataFile, listing, printable
 from gradcli.data.numbers import Numbers
 from gradcli.data.stored import Stored, missing
+from gradcli.record import record
 from gradcli.syntax.diagnostics import ModelError, nearest
 
 FLOAT_MARKS = frozenset(".eEnNiI")
@@ -67,7 +67,7 @@ def _columns(names: list[str]) -> str:
     return f"its columns are {listing(names)}" if names else "it has no line of column names"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Table:
     """Lines with their numbers, not yet split; `names` is empty where the first line already holds numbers."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gradcli.interp import arrays, expressions, statements
@@ -12,11 +11,12 @@ from gradcli.interp.scope import Data, Frame, Instance, Scope
 from gradcli.interp.values import Arr, ListV, Poisoned, TupleV, flatten, is_number
 from gradcli.ir.graph import Graph, Value
 from gradcli.ir.primitive import ShapeError
+from gradcli.record import record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Span, fail
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Expectation:
     """One comparison: `left` and `right` are positions among the graph's outputs.
 
@@ -32,7 +32,7 @@ class Expectation:
     label: str = ""  # which member of a tuple
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class PreparedCase:
     graph: Graph
     params: tuple[tuple[int, Any], ...]  # position among the inputs, initialiser

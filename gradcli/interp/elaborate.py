@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradcli.interp import arrays, expressions, names, static
@@ -20,6 +19,7 @@ from gradcli.ir.aval import DTYPES, FLOATS
 from gradcli.ir.dims import Name, Poly, Size, name_of, named
 from gradcli.ir.graph import Builder
 from gradcli.ir.primitive import ShapeError
+from gradcli.record import field, record, replace
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span, fail
 
@@ -27,7 +27,7 @@ MAX_NODES = 5_000_000
 MAX_ERRORS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """What the command line changes in a model: float types and the values of consts and dims."""
 

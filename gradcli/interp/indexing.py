@@ -6,7 +6,6 @@ goes through the same analysis, so any index that may be read may be written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays
@@ -17,6 +16,7 @@ from gradcli.ir import dims as sizes
 from gradcli.ir.constants import unpack
 from gradcli.ir.dims import Poly, Size
 from gradcli.ir.primitive import ShapeError, primitive
+from gradcli.record import record
 from gradcli.syntax import ast
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def read_items(items: tuple[Any, ...], values: list[Any]) -> list[Any]:
     return found
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Plan:
     """What an index does to an array of given dims."""
 

@@ -33,11 +33,21 @@ def load_scope(source: Source, base: Path, path: Path | None = None) -> Scope:
     return main
 
 
+PRELUDE = Path(__file__).parent.parent / "ops" / "prelude.net"
+
+
+@cache
+def prelude_names() -> frozenset[str]:
+    """The nets of the prelude that models may use, told from its lines: it is parsed when one of them is used."""
+    lines = PRELUDE.read_text(encoding="utf-8").splitlines()
+    names = (line[4 : line.index("(")] for line in lines if line.startswith("net "))
+    return frozenset(name for name in names if not name.startswith("_"))
+
+
 @cache
 def load_prelude() -> Scope:
     """The nets written in the language itself, `ops/prelude.net`."""
-    path = Path(__file__).parent.parent / "ops" / "prelude.net"
-    scope = _read(Source("prelude.net", path.read_text(encoding="utf-8"), prelude=True), path.parent)
+    scope = _read(Source("prelude.net", PRELUDE.read_text(encoding="utf-8"), prelude=True), PRELUDE.parent)
     scope.prelude = True
     return scope
 
@@ -123,11 +133,11 @@ def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) ->
 
 def taken(name: str) -> bool:
     """Whether the language has an operator or a type of that name, now or in a later release of its edition."""
-    from gradcli.interp.names import LATER, public
+    from gradcli.interp.names import LATER
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
 
-    return name in OPERATORS or name in DTYPES or name in LATER or name in public(load_prelude().nets)
+    return name in OPERATORS or name in DTYPES or name in LATER or name in prelude_names()
 
 
 def repeated(net: ast.Net) -> list[Diagnostic]:

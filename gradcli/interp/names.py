@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from gradcli.interp.modules import prelude_names
 from gradcli.interp.scope import Binding, Frame
 from gradcli.interp.values import Arr, CastV, LayerV, ModuleV, OperatorV
 from gradcli.ir.aval import DTYPES
@@ -102,7 +102,7 @@ def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
         return CastV(name)
     if name in ctx.operators:
         return OperatorV(name)
-    if name in ctx.prelude().nets and (scope.prelude or not name.startswith("_")):
+    if name in (scope.nets if scope.prelude else prelude_names()):
         return ctx.named_net(ctx.prelude(), name)
     size = find_dim(ctx, frame, name)
     if size is not None:
@@ -114,15 +114,10 @@ def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
     raise unknown_name(ctx, frame, node)
 
 
-def public(nets: Iterable[str]) -> list[str]:
-    """The nets of the prelude that models may use."""
-    return [name for name in nets if not name.startswith("_")]
-
-
 def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
     scope = frame.scope
     words: list[str] = [*scope.nets, *scope.consts, *scope.dims, *scope.imports]
-    words += [*ctx.operators, *public(ctx.prelude().nets)]
+    words += [*ctx.operators, *prelude_names()]
     around: Frame | None = frame
     while around is not None:
         words.extend(around.names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, calls, expressions, static
@@ -13,6 +12,7 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Poly, Size
 from gradcli.ir.graph import Graph
 from gradcli.ir.primitive import ShapeError
+from gradcli.record import field, record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Label, ModelError, fail
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Seeded:
     """A first value from the counter-based generator."""
 
@@ -31,7 +31,7 @@ class Seeded:
     options: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Computed:
     """A first value, or the data of an input, that a graph without inputs gives; `data` are the files it reads."""
 
@@ -39,7 +39,7 @@ class Computed:
     data: tuple[Data, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class FromFile:
     """A first value that lies in a file, read when it is needed; cast to `dtype`."""
 

@@ -7,7 +7,6 @@ graph input is fed by. `symbolic` elaborates a net for all sizes at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Size
 from gradcli.ir.graph import Graph, Value
 from gradcli.ir.primitive import ShapeError
+from gradcli.record import record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span, fail, nearest
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Feed:
     """Data for one input: its shape and dtype now, its numbers when they are needed.
 
@@ -41,7 +41,7 @@ class Feed:
     integral: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Fed:
     """One graph input of a prepared net: which, what it is, and what feeds it, cast to the dtype of the graph."""
 
@@ -51,7 +51,7 @@ class Fed:
     origin: Any  # Feed, an initialiser of `params`, or Stored
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Prepared:
     """An entry net on known shapes. Graph inputs are `inputs`, `params` (in the language's order) and `data`."""
 
@@ -309,14 +309,14 @@ def _list_nets(nets: Mapping[str, ast.Net]) -> str:
 
 def expression_net(source: Source) -> ast.Net:
     """The net that `-e` stands for."""
-    from gradcli.interp.modules import load_prelude
-    from gradcli.interp.names import LATER, public
+    from gradcli.interp.modules import prelude_names
+    from gradcli.interp.names import LATER
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
     from gradcli.syntax.parse import parse_expression
 
     expr = parse_expression(source)
-    language = {*OPERATORS, *DTYPES, *public(load_prelude().nets), *LATER, "pi", "e"}
+    language = {*OPERATORS, *DTYPES, *prelude_names(), *LATER, "pi", "e"}
     free: dict[str, ast.Name] = {}
     work: list[tuple[Any, str]] = [(expr, "")]
     while work:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gradcli.interp.values import ParamInfo
 from gradcli.ir.dims import Name, Size, name_of, named
 from gradcli.ir.graph import Builder, Value
+from gradcli.record import field, record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Source, Span
 
 
-@dataclass(slots=True, eq=False)
+@record(frozen=False, eq=False)
 class Scope:
     """One file: its items by name. `prefix` is how the file that is run names it (`layers.`)."""
 
@@ -31,7 +31,7 @@ class Scope:
     prelude: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@record(frozen=False, eq=False)
 class Instance:
     """The owner of params: a net called by name, a layer, or a local net.
 
@@ -58,7 +58,7 @@ class Instance:
         return f"{self.path}.{param}"[len(self.owner) + 1 :]
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Binding:
     """A name's newest meaning, where it was bound, and what it is (`input`, `param`, `name`, `net` …)."""
 
@@ -68,7 +68,7 @@ class Binding:
     serial: int = 0
 
 
-@dataclass(slots=True, eq=False)
+@record(frozen=False, eq=False)
 class Frame:
     """One call of a net, or the body of a case: names, named dims, and where it was called."""
 
@@ -106,7 +106,7 @@ class Frame:
         return tuple(d if (name := name_of(d)) is None else self.renames.get(name, d) for d in dims)
 
 
-@dataclass(slots=True, eq=False)
+@record(frozen=False, eq=False)
 class Region:
     """A graph under construction. A transformation opens one inside another; outer values come in as inputs."""
 
@@ -139,7 +139,7 @@ class Region:
         return seen
 
 
-@dataclass(slots=True, eq=False)
+@record(frozen=False, eq=False)
 class Data:
     """A graph input of a run that is no input of the net: a file that a const or a case loads."""
 
@@ -147,7 +147,7 @@ class Data:
     stored: Any  # gradcli.data.read.Stored
 
 
-@dataclass(slots=True, eq=False)
+@record(frozen=False, eq=False)
 class Run:
     """Everything that belongs to the elaboration of one graph: a net with its inputs, or a case."""
 

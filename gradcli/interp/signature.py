@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradcli.ops  # noqa: F401 - fills the registry
@@ -22,6 +21,7 @@ from gradcli.interp.values import (
 from gradcli.ir import dims as sizes
 from gradcli.ir.dims import Poly, Size
 from gradcli.ir.primitive import ShapeError
+from gradcli.record import record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import fail, nearest
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Handler = Callable[["Elaborator", Frame, ast.Call, list[Any], dict[str, Any]], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Surface:
     """An operator's signature as `gradcli ops` prints it, and what it does."""
 
@@ -100,7 +100,7 @@ def operator(
     return enter
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Site:
     """Where an operator is called."""
 

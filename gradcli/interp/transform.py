@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, calls
@@ -30,6 +29,7 @@ from gradcli.interp.values import (
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Value
 from gradcli.ir.primitive import ShapeError, primitive
+from gradcli.record import record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Label, Span, fail, nearest
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Selected:
     """What a derivative is by: an input or a param of the transformed net."""
 

@@ -8,12 +8,12 @@ need to know, the names of its dims and whether its dtype is weak.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Poly, Size, name_of
 from gradcli.ir.graph import Value
+from gradcli.record import field, record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Span
 
@@ -66,7 +66,7 @@ def show_size(size: Size) -> str:
     return str(size) if name is None or isinstance(size, Poly) else f"{name}={int(size)}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class ListV:
     """A list stays a list until an operator needs an array."""
 
@@ -74,7 +74,7 @@ class ListV:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class TupleV:
     """Several results; `names` holds a plain name of each, or ''."""
 
@@ -82,7 +82,7 @@ class TupleV:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class NetV:
     """A net as a value: its definition, where its free names are looked up, and the instance that owns its params.
 
@@ -101,20 +101,20 @@ class NetV:
         return self.decl.name.id
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class LayerV:
     """`layer l1 = Dense[2, 16]`: a net with an instance of its own."""
 
     net: NetV
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class LayerArrayV:
     layers: tuple[LayerV, ...]
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class ModuleV:
     """What an import's alias stands for."""
 
@@ -122,7 +122,7 @@ class ModuleV:
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class GradV:
     """`grad(f, wrt=…, sens=…)` and `value_and_grad`: a net that takes the inputs of `fn` by the same names."""
 
@@ -134,28 +134,28 @@ class GradV:
     frame: Frame  # where the names of `wrt` that are not the net's own are looked up
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class RecomputeV:
     """`checkpoint(f)`: `f`, whose values need not be kept."""
 
     fn: Callee
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class OperatorV:
     """An operator of the language by its name; called through the table in `operators`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CastV:
     """`f32`, `i64`, … used as a function."""
 
     dtype: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Deferred:
     """A keyword whose names mean dims or params of what it is given to: `axis=batch`, `wrt=(x, l1.w)`."""
 
@@ -235,7 +235,7 @@ def make_tuple(items: list[Any] | tuple[Any, ...], names: tuple[str, ...] = ()) 
     return items[0] if len(items) == 1 else TupleV(tuple(items), names)
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class ParamInfo:
     """One trainable value of a run: its path from the file, its graph input, and how it gets its first value."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.primitive import Primitive, primitive
+from gradcli.record import record
 from gradcli.syntax.diagnostics import Span
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Node:
         self.spans: tuple[Span, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Graph:
     """`inputs → outputs`; `nodes` in an order in which each can run. Values are numbered below `n_values`."""
 
@@ -98,7 +98,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[Value, ...]
     n_values: int
-    names: tuple[str, ...] = field(default=())  # of the inputs
+    names: tuple[str, ...] = ()  # of the inputs
 
     def __len__(self) -> int:
         return len(self.nodes)

@@ -8,10 +8,10 @@ modes, tests, documentation) follows from the record.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli.ir.aval import Aval
+from gradcli.record import field, record
 
 if TYPE_CHECKING:
     from gradcli.ir.graph import Node, Value
@@ -38,7 +38,7 @@ class DataError(Exception):
         self.code, self.message, self.help = code, message, help
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sample:
     """Operands and params on which the registry walk tests a primitive.
 
@@ -52,7 +52,7 @@ class Sample:
     differentiable: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@record(eq=False)
 class Primitive:
     """One operator. `infer(*avals, **params)` gives the avals of the results (raises ShapeError); `eval(xp, *arrays,
     **params)` gives one array or a tuple; `vjp(cts, inputs, outs, **params)` gives one cotangent or None (no

@@ -7,25 +7,25 @@ undone and cotangents are added up by the driver (`ad/reverse.py`), never here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Size, broadcast, definite
 from gradcli.ir.graph import Node, Number, Value, apply
 from gradcli.ir.primitive import Primitive, Sample, ShapeError, register
+from gradcli.record import record
 
 Vjp = Callable[..., tuple[Value | None, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Per:
     """The partial derivative `1 / value`: cotangents are divided, which rounds once."""
 
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Only:
     """The partial derivative 1 where `condition` holds; elsewhere nothing flows, whatever the cotangent."""
 

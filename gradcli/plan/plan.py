@@ -10,16 +10,16 @@ does not keep the whole alive, or the next step from writing into it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from gradcli.ir.graph import Graph, Node, Value
+from gradcli.record import field, record
 from gradcli.syntax.diagnostics import Span
 
 SMALL = 8  # a view of at most this part of a temporary is copied
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """`slots[outs] = node(slots[ins])`, then the slots `dead` are emptied.
 
@@ -35,7 +35,7 @@ class Step:
     copied: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Copy:
     """One result: its slot, and whether it must be copied to be the caller's own."""
 
@@ -43,7 +43,7 @@ class Copy:
     copied: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Plan:
     """What a backend runs. Inputs come in the slots `inputs`, constants in those of `constants`."""
 
@@ -59,7 +59,7 @@ class Plan:
     largest_bytes: int
     at_peak: Node | None  # the node that runs when most is alive
     blas_flops: int  # arithmetic of matrix products
-    compiled: dict[str, Any] = field(default_factory=dict, repr=False)  # one program for each backend, made when run
+    compiled: dict[str, Any] = field(default_factory=dict)  # one program for each backend, made when run
 
 
 def _blas_flops(node: Node) -> int:

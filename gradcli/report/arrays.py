@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from gradcli.record import record
 from gradcli.report.numbers import for_people, norm
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ GAP = "  "
 CUT = "…"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawing:
     """How arrays are drawn: all of a large one, how many digits, and how wide (None: as wide as they are)."""
 

@@ -7,8 +7,8 @@ around its marks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
+from gradcli.record import record, replace
 from gradcli.report.signs import TAB, printable, shown, width
 from gradcli.syntax.diagnostics import Diagnostic, Source, Span
 
@@ -17,7 +17,7 @@ BEFORE = 40  # columns kept to the left of the first mark of a long line
 CUT = "…"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """Columns `start` to `end` (exclusive, never empty) below a line; `style` is "primary" or "other"."""
 
@@ -27,7 +27,7 @@ class Mark:
     style: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One line of a source as it is shown."""
 
@@ -36,7 +36,7 @@ class Line:
     marks: tuple[Mark, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Excerpt:
     """Lines of one file, below the place that they are about."""
 
@@ -70,7 +70,7 @@ class Text:
         return runs
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Piece:
     """The part of a span that lies on one line; `start` and `end` count letters from 0."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
+from gradcli.record import record, replace
 from gradcli.report.arrays import Drawing, draw, shape_text
 from gradcli.report.signs import columns, padded, printable
 from gradcli.request import Entry, Result
@@ -17,7 +17,7 @@ NARROWEST = 24  # columns that an array gets on however narrow a terminal
 Cell = tuple[str, ...]  # the lines of one cell
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grid:
     """One table: column titles, and rows of cells of one or several lines."""
 
@@ -37,7 +37,7 @@ class Grid:
                 yield tuple(map(padded, cells, widths))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Page:
     """What is printed of a result."""
 

@@ -1,4 +1,4 @@
-"""The syntax tree: frozen dataclasses, each with the span it was read from.
+"""The syntax tree: frozen records, each with the span it was read from.
 
 Trees may be 100,000 levels deep (a chain of `+`), so nothing here compares, prints or hashes by structure;
 walk with an explicit stack (`children`). Parentheses leave no node: `(x)` is `x`.
@@ -6,43 +6,15 @@ walk with an explicit stack (`children`). Parentheses leave no node: `(x)` is `x
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Literal
 
+from gradcli.record import record
 from gradcli.syntax.diagnostics import Source, Span
-
-T = TypeVar("T")
-
-
-@dataclass_transform(eq_default=False, frozen_default=True)
-def node(cls: type[T]) -> type[T]:
-    """What `dataclass(frozen=True, slots=True, eq=False, repr=False)` makes, at a fifth of its price: there are forty
-    of them, and every command pays for all."""
-    names = tuple(cls.__annotations__)
-    space: dict[str, Any] = {
-        "__slots__": names,
-        "__match_args__": names,
-        "__setattr__": _frozen,
-        "__delattr__": _frozen,
-    }
-    space |= {"__module__": cls.__module__, "__doc__": cls.__doc__, "__annotations__": cls.__annotations__}
-    given = ", ".join(f"{name}=cls.{name}" if name in cls.__dict__ else name for name in names)
-    body = "".join(f"\n  _{name}(self, {name})" for name in names)
-    scope: dict[str, Any] = {"cls": cls}
-    exec(f"def __init__(self, {given}):{body}", scope)
-    made: Any = type(cls.__name__, (), space | {"__init__": scope["__init__"]})
-    scope.update((f"_{name}", made.__dict__[name].__set__) for name in names)
-    result: type[T] = made
-    return result
-
-
-def _frozen(self: object, name: str, value: object = None) -> None:
-    raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be changed")
-
 
 # ── expressions ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@node
+@record(eq=False)
 class Number:
     """`3`, `1_000`, `1.5e-3`, `inf`, `nan`; whole literals are `int`, all others `float`."""
 
@@ -50,38 +22,38 @@ class Number:
     value: int | float
 
 
-@node
+@record(eq=False)
 class Bool:
     span: Span
     value: bool
 
 
-@node
+@record(eq=False)
 class Text:
     span: Span
     value: str
 
 
-@node
+@record(eq=False)
 class Nothing:
     """`None`: in an index a new axis, elsewhere the absent value."""
 
     span: Span
 
 
-@node
+@record(eq=False)
 class Name:
     span: Span
     id: str
 
 
-@node
+@record(eq=False)
 class List:
     span: Span
     items: tuple[Expr, ...]
 
 
-@node
+@record(eq=False)
 class Tuple:
     """`(a, b)`; also `a, b` after `return` and `=`. Never of one member."""
 
@@ -89,7 +61,7 @@ class Tuple:
     items: tuple[Expr, ...]
 
 
-@node
+@record(eq=False)
 class Attribute:
     """`l1.w`, `layers.Dense`, `x.T`, `h[0].w`"""
 
@@ -98,7 +70,7 @@ class Attribute:
     name: str
 
 
-@node
+@record(eq=False)
 class Slice:
     """`1:3`, `::2`; only inside `Index`."""
 
@@ -108,14 +80,14 @@ class Slice:
     step: Expr | None
 
 
-@node
+@record(eq=False)
 class Ellipsis:
     """`...` in an index or in a type's dims."""
 
     span: Span
 
 
-@node
+@record(eq=False)
 class Index:
     """`x[i, 1:3]`, `Dense[2, 16]`, `t[0]`"""
 
@@ -124,14 +96,14 @@ class Index:
     items: tuple[Expr | Slice | Ellipsis, ...]
 
 
-@node
+@record(eq=False)
 class Keyword:
     span: Span
     name: str
     value: Expr
 
 
-@node
+@record(eq=False)
 class Call:
     span: Span
     func: Expr
@@ -143,14 +115,14 @@ UnaryOp = Literal["-", "+", "not"]
 BinaryOp = Literal["+", "-", "*", "/", "%", "@", "**", "<", "<=", ">", ">=", "==", "!=", "and", "or"]
 
 
-@node
+@record(eq=False)
 class Unary:
     span: Span
     op: UnaryOp
     operand: Expr
 
 
-@node
+@record(eq=False)
 class Binary:
     span: Span
     op: BinaryOp
@@ -158,7 +130,7 @@ class Binary:
     right: Expr
 
 
-@node
+@record(eq=False)
 class Select:
     """`then if cond else other`, elementwise."""
 
@@ -174,7 +146,7 @@ Expr = Number | Bool | Text | Nothing | Name | List | Tuple | Attribute | Index 
 # ── types ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@node
+@record(eq=False)
 class Type:
     """`f32[batch, 2 * k]`, `f32[..., 3]`; `dims` is `()` for a scalar (`f32` and `f32[]`)."""
 
@@ -186,7 +158,7 @@ class Type:
 # ── statements ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@node
+@record(eq=False)
 class TupleTarget:
     """`v, (gx, gy)` left of `=`."""
 
@@ -197,7 +169,7 @@ class TupleTarget:
 Target = Name | Index | TupleTarget  # an Index target's value is a Name
 
 
-@node
+@record(eq=False)
 class Assign:
     """`h: f32[n] = e`, `a, b = e`, `x[i] = e`, `x[i] += e` (`op` is `+=` only for an Index target)."""
 
@@ -208,7 +180,7 @@ class Assign:
     value: Expr
 
 
-@node
+@record(eq=False)
 class Param:
     span: Span
     name: Name
@@ -216,7 +188,7 @@ class Param:
     init: Expr
 
 
-@node
+@record(eq=False)
 class Layer:
     """`layer l1 = Dense[2, 16]`; `layer h[4] = Dense[50, 50]` has a `count`."""
 
@@ -226,7 +198,7 @@ class Layer:
     value: Expr
 
 
-@node
+@record(eq=False)
 class For:
     """`for i in start..stop while cond { body }`"""
 
@@ -238,13 +210,13 @@ class For:
     body: tuple[Statement, ...]
 
 
-@node
+@record(eq=False)
 class Return:
     span: Span
     values: tuple[Expr, ...]
 
 
-@node
+@record(eq=False)
 class NetInput:
     """One input of a net's signature."""
 
@@ -254,7 +226,7 @@ class NetInput:
     default: Expr | None
 
 
-@node
+@record(eq=False)
 class Net:
     """`net F[i, o](x: f32[m, i]) -> f32[m, o] { … }`; the form `net f(x) = e` has a body of one `Return`."""
 
@@ -266,7 +238,7 @@ class Net:
     body: tuple[Statement, ...]
 
 
-@node
+@record(eq=False)
 class ExpectClose:
     """`expect a ~= b within rtol=1e-6, atol=0`"""
 
@@ -276,7 +248,7 @@ class ExpectClose:
     within: tuple[Keyword, ...]
 
 
-@node
+@record(eq=False)
 class ExpectTrue:
     """`expect a == b`, `expect a < b`, `expect e`"""
 
@@ -284,7 +256,7 @@ class ExpectTrue:
     value: Expr
 
 
-@node
+@record(eq=False)
 class ExpectError:
     """`expect error "text" in e`"""
 
@@ -299,13 +271,13 @@ Statement = Assign | Param | Layer | For | Return | Net | ExpectClose | ExpectTr
 # ── items ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@node
+@record(eq=False)
 class Edition:
     span: Span
     year: int
 
 
-@node
+@record(eq=False)
 class Import:
     """`import "layers.net" as layers`"""
 
@@ -314,14 +286,14 @@ class Import:
     alias: Name
 
 
-@node
+@record(eq=False)
 class Dim:
     span: Span
     name: Name
     value: Expr
 
 
-@node
+@record(eq=False)
 class Const:
     span: Span
     name: Name
@@ -329,7 +301,7 @@ class Const:
     value: Expr
 
 
-@node
+@record(eq=False)
 class Input:
     span: Span
     name: Name
@@ -337,7 +309,7 @@ class Input:
     value: Expr | None
 
 
-@node
+@record(eq=False)
 class Case:
     span: Span
     title: Text
@@ -347,7 +319,7 @@ class Case:
 Item = Edition | Import | Dim | Const | Input | Net | Case
 
 
-@node
+@record(eq=False)
 class Module:
     """One file, items in the order written."""
 

@@ -6,8 +6,7 @@ item show that one was forgotten, and the newlines after it count again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from gradcli.record import field, record
 from gradcli.syntax.lex import Problems, Token
 
 DEEPEST = 100  # blocks inside blocks
@@ -52,7 +51,7 @@ def arrange(tokens: list[Token], problems: Problems) -> list[Token]:
     return arranged
 
 
-@dataclass
+@record(frozen=False)
 class _Pairs:
     """Finds the partner of every bracket in one walk, whatever is wrong with them."""
 

@@ -7,9 +7,9 @@ in which block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, cast
 
+from gradcli.record import record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Span
 from gradcli.syntax.lex import Problems, Token
@@ -18,7 +18,7 @@ LARGEST = 2**63 - 1
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Builder:
     """Makes the nodes of one source and reports to `problems`."""
 

@@ -6,10 +6,10 @@ Each room keeps the codes of its family in a `CODES` of this form; here are thos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gradcli.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One diagnostic code; `broken` shows it, `repaired` is the same text mended."""
 

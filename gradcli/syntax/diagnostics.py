@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
+
+from gradcli.record import field, record
 
 Severity = Literal["error", "warning", "note"]
 
 DONE, NO, USAGE, ENVIRONMENT, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
 
-@dataclass(frozen=True, eq=False)
+@record(eq=False)
 class Source:
     """One text that diagnostics can point into: a file, standard input, or an expression of the command line."""
 
     name: str  # as shown to the user: a path, `<stdin>`, `<expression>`, `-i x`
     text: str
     prelude: bool = False  # errors inside the prelude are shown at the line that called it
-    starts: list[int] = field(default_factory=list, repr=False)
+    starts: list[int] = field(default_factory=list)
 
     def line_starts(self) -> list[int]:
         """Offsets at which lines begin; lines end at `\\n` only."""
@@ -85,7 +86,7 @@ class Label(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """`message` stands alone as a headline; `label` is the text under the caret; `help` is a real repair or None."""
 

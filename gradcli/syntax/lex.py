@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
+from gradcli.record import field, record
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span
 from gradcli.syntax.tables import tables
 
@@ -26,7 +26,7 @@ class Token(NamedTuple):
     end: int
 
 
-@dataclass
+@record(frozen=False)
 class Problems:
     """The errors of one text, as they are found."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from gradcli.record import record
 from gradcli.syntax.lex import Problems, Token
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Situation:
     """The token at `position` came where one of `expected` should; its statement begins at token `begin`."""
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from os.path import dirname, join
 from typing import TYPE_CHECKING, Any, cast
+
+from gradcli.record import record
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -26,7 +27,7 @@ STARTS = ("module", "expression")
 WRONG = ("WRONG_NUMBER", "WRONG_OPERATOR", "WRONG_SIGN", "WRONG_STRING", "WRONG_QUOTES", "WRONG_CHARACTER")
 
 
-@dataclass(frozen=True)
+@record
 class Tables:
     """What a parse needs to know of the grammar; plain values only.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from dataclasses import replace
+from gradcli.record import replace
 from typing import Any
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from gradcli.record import replace
 
 import numpy as np
 import pytest

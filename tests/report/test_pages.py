@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from dataclasses import replace
+from gradcli.record import replace
 from io import StringIO
 from typing import Any
 
