@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import Size, equal, product
-from gradcli.ir.graph import Value, apply
+from gradcli.ir.dims import Size, definite, equal, product
+from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import Sample, ShapeError
 from gradcli.ops.define import general, linear, splat
 
@@ -128,10 +128,15 @@ def _add_vjp(cts: Any, inputs: Any, outs: Any, *, items: Items) -> tuple[Value, 
     return cts[0], apply("slice", cts[0], items=items)
 
 
+def _add_flops(node: Node) -> int:
+    """An addition for each element of the part, which is read first."""
+    return 2 * definite(node.inputs[1].aval.size)
+
+
 PARTS = [Sample(((3, 4), (2, 2)), SPAN)]
 update_slice = general("update_slice", _same_as_first, _update_slice, _update_vjp, overwrites=0, kind="linear",
                        doc="A copy with a part replaced.", formula="to the part, and to the rest", samples=PARTS)  # fmt: skip
-add_slice = general("add_slice", _same_as_first, _add_slice, _add_vjp, overwrites=0, kind="linear", flops=0,
+add_slice = general("add_slice", _same_as_first, _add_slice, _add_vjp, overwrites=0, kind="linear", flops=_add_flops,
                     doc="A copy with a part added to.", formula="1, and the part", samples=PARTS)  # fmt: skip
 
 # ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
