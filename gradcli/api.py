@@ -188,7 +188,13 @@ def machine_of(request: Request) -> Machine:
 
 def prepare(file: ModelFile, request: Request) -> tuple[Program, Prepared]:
     program = open_program(file, request)
-    return program, read_params(program.prepare(request.net, read_feeds(program, request)), request)
+    try:
+        prepared = program.prepare(request.net, read_feeds(program, request))
+    except ModelError as error:
+        from gradcli.checking import with_others
+
+        raise with_others(error, program, request.net) from None
+    return program, read_params(prepared, request)
 
 
 def run(file: ModelFile, request: Request) -> Result:

@@ -11,7 +11,7 @@ from gradcli.interp.program import Program
 from gradcli.interp.symbolic import check_net
 from gradcli.request import CheckedNet, CheckResult, ModelFile, Request
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import Diagnostic, ModelError
+from gradcli.syntax.diagnostics import USAGE, Diagnostic, ModelError
 
 
 def check_file(file: ModelFile, request: Request) -> CheckResult:
@@ -104,3 +104,15 @@ def _once(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
         place = diagnostic.span.place if diagnostic.span else diagnostic.message
         seen.setdefault((diagnostic.code, place), diagnostic)
     return tuple(seen.values())
+
+
+def with_others(error: ModelError, program: Program, net: str | None) -> ModelError:
+    """What stopped a run, with the independent errors that a look at the net for all sizes finds beside it."""
+    if error.exit_code != USAGE or any(d.severity == "error" and d.span is None for d in error.diagnostics):
+        return error
+    found: list[Diagnostic] = [*error.diagnostics]
+    try:
+        _check_net(program, program.entry(net), found)
+    except ModelError:
+        return error
+    return ModelError(_once(found), error.exit_code)

@@ -1,21 +1,15 @@
 """Write docs/operators.md and docs/errors.md from the code; `--check` only says whether they are what they should be.
 
-Operators come from the registry (`gradcli.ops`) and from `ops/prelude.net`, errors from the tables `CODES` of each
-room's `codes.py`. So neither page can disagree with what runs.
+Operators come from what `gradcli ops` and the registry say, errors from what `gradcli rule` says. So neither page can
+disagree with what runs.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
-import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-import gradcli
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = "<!-- Written by `make docs` from the code: change the code, then run it again. -->"
@@ -35,87 +29,92 @@ FAMILIES = {
 }
 
 
-def modules(package: str) -> Iterator[Any]:
-    """The modules of a package, imported, in the order of their names."""
-    found = importlib.import_module(package)
-    for each in sorted(pkgutil.iter_modules(found.__path__), key=lambda info: info.name):
-        yield importlib.import_module(f"{package}.{each.name}")
-
-
 # ── operators ───────────────────────────────────────────────────────────────────────────────────────────────
+
+TITLES = {"composed": "Composed: nets of the language itself, in `gradcli/ops/prelude.net`"}
 
 
 def operators_page() -> str:
-    """Every primitive with its derivative and conventions, by the module that states it, then the prelude."""
-    from gradcli.ir.primitive import registry
+    """What a model can call, by family, as `gradcli ops` has it; then the primitives that `gradcli show` prints."""
+    from gradcli.opsdoc import operator_docs
 
-    importlib.import_module("gradcli.ops")
-    names_at: dict[str, list[str]] = {}
-    for module in modules("gradcli.ops"):
-        own = {value.name for value in vars(module).values() if type(value).__name__ == "Primitive"}
-        for name in registry():
-            if name in own and not any(name in names for names in names_at.values()):
-                names_at.setdefault(module.__name__, []).append(name)
-    placed = {name for names in names_at.values() for name in names}
-    rest = [name for name in registry() if name not in placed]
+    docs = operator_docs()
+    families = list(dict.fromkeys(doc.family for doc in docs))
     lines = [
         GENERATED,
         "# Operators",
         "",
-        "`gradcli ops NAME` prints one of them with its signature and an example that runs. `x` and `y` are the",
-        "operands, `out` is the result, `ct` the cotangent that arrives; what holds at kinks, ties and poles is in the",
-        "last column, and the reasons are in [derivative conventions](derivative-conventions.md).",
+        "What a model can call. `gradcli ops NAME` prints one of them; each example is a whole command but for its first",
+        "word, `gradcli`. `x` and `y` are the operands, `ct` is the cotangent that arrives. What holds at kinks, ties and",
+        "poles stands behind the derivative; why, on [derivative conventions](derivative-conventions.md). Operators with",
+        "signs (`+ - * / % @ **`, comparisons, `and or not`, `a if c else b`) are on [the language](language.md#expressions).",
         "",
+        *[f"- [{_title(family)}](#{family.replace(' ', '-')})" for family in families],
+        "- [Primitives](#primitives)",
     ]
-    for module_name, names in [*names_at.items(), *([("", rest)] if rest else [])]:
-        module_doc = (sys.modules[module_name].__doc__ or "").strip() if module_name else ""
-        title = module_name.rpartition(".")[2].replace("_", " ").capitalize() if module_name else "Others"
-        lines += [f"## {title}", "", *([module_doc.splitlines()[0], ""] if module_doc else [])]
-        lines += ["| operator | what it gives | derivative | conventions |", "|---|---|---|---|"]
-        for name in names:
-            prim = registry()[name]
-            cells = (
-                f"`{name}`",
-                prim.doc,
-                f"`{prim.formula}`" if prim.formula else _no_formula(prim),
-                prim.conventions,
-            )
-            lines.append("| " + " | ".join(map(_cell, cells)) + " |")
-        lines.append("")
-    return "\n".join([*lines, *_prelude()]).rstrip() + "\n"
-
-
-def _no_formula(prim: Any) -> str:
-    if prim.stops:
-        return "none, by request"
-    if prim.flat:
-        return "zero"
-    return {"linear": "its adjoint", "bilinear": "its two adjoints"}.get(prim.kind, "")
-
-
-def _prelude() -> list[str]:
-    """The nets of the prelude: signature, and the comment above each."""
-    path = Path(gradcli.__path__[0]) / "ops" / "prelude.net"
-    if not path.exists():
-        return []
-    lines = [
-        "## Prelude",
-        "",
-        "Written in the language itself, in `gradcli/ops/prelude.net`; derivatives follow from what they are made of.",
-        "",
-        "| operator | what it gives |",
-        "|---|---|",
-    ]
-    comment: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
-            comment.append(line.lstrip("# ").strip())
-        elif found := re.match(r"net (?P<signature>\w+(\[[^\]]*\])?\(.*?\))(?= *(->|=|\{))", line):
-            lines.append(f"| {_cell('`' + found['signature'] + '`')} | {_cell(' '.join(comment))} |")
-            comment = []
+    for family in families:
+        own = [doc for doc in docs if doc.family == family]
+        lines += _heading(family, _title(family))
+        if family == "composed":
+            lines += ["Their derivatives follow from what they are made of.", ""]
+            rows = [(f"`{doc.signature}`", doc.doc, _example(doc.example)) for doc in own]
+            lines += _table(("operator", "gives", "example"), rows)
         else:
-            comment = []
-    return [*lines, ""]
+            rows4 = [(_named(doc), doc.doc, _derivative(doc), _example(doc.example)) for doc in own]
+            lines += _table(("operator", "gives", "derivative", "example"), rows4)
+    return "\n".join([*lines, *_primitives()]).rstrip() + "\n"
+
+
+def _title(family: str) -> str:
+    return TITLES.get(family, family.capitalize())
+
+
+def _heading(anchor: str, title: str) -> list[str]:
+    return ["", f'<a id="{anchor.replace(" ", "-")}"></a>', "", f"## {title}", ""]
+
+
+def _named(doc: Any) -> str:
+    return f"`{doc.signature}`" + "".join(f", `{synonym}`" for synonym in doc.synonyms)
+
+
+def _derivative(doc: Any) -> str:
+    return "; ".join(text for text in (doc.derivative, doc.conventions) if text)
+
+
+def _example(example: str) -> str:
+    return f"`{example.removeprefix('gradcli ')}`"
+
+
+def _primitives() -> list[str]:
+    """Every primitive that is no operator of that name already."""
+    from gradcli.interp.operators import SURFACES
+    from gradcli.ir.primitive import registry
+
+    rows = [
+        (f"`{prim.name}`", prim.doc, "; ".join(text for text in (_formula(prim), prim.conventions) if text))
+        for prim in sorted(registry().values(), key=lambda prim: prim.name)
+        if prim.name not in SURFACES
+    ]
+    return [
+        *_heading("primitives", "Primitives"),
+        "What the operators above are made of, beside those of the same name. A model cannot call these; `gradcli show`",
+        "prints them.",
+        "",
+        *_table(("primitive", "gives", "derivative"), rows),
+    ]
+
+
+def _formula(prim: Any) -> str:
+    if prim.formula:
+        return str(prim.formula)
+    if prim.flat:
+        return "zero where it exists"
+    return {"linear": "linear: the adjoint of itself", "bilinear": "bilinear"}.get(prim.kind, "")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    bars = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return [*bars, *(f"| {' | '.join(map(_cell, row))} |" for row in rows)]
 
 
 def _cell(text: str) -> str:
@@ -125,22 +124,11 @@ def _cell(text: str) -> str:
 # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def codes() -> dict[str, Any]:
-    """Every code of every room, in order."""
-    found: dict[str, Any] = {}
-    for room in sorted(pkgutil.iter_modules(gradcli.__path__), key=lambda info: info.name):
-        name = f"gradcli.{room.name}.codes"
-        if room.ispkg and importlib.util.find_spec(name):
-            for code, entry in getattr(importlib.import_module(name), "CODES", {}).items():
-                if code in found and found[code] is not entry:
-                    raise ValueError(f"{code} is described twice")
-                found[code] = entry
-    return dict(sorted(found.items()))
-
-
 def errors_page() -> str:
     """The index of errors: what each code means, a text that shows it, and its repair."""
-    table = codes()
+    from gradcli.rules import entries
+
+    table = entries()
     lines = [
         GENERATED,
         "# Errors",
@@ -148,12 +136,12 @@ def errors_page() -> str:
         "Every error has a code that stays the same in every release; `gradcli rule CODE` prints its entry here.",
         "",
     ]
-    for family, entries in _by_family(table.values()):
+    for family, own in _by_family(table.values()):
         lines += [f"- [{FAMILIES.get(family, family)}](#{family.lower()})"]
-        lines += [f"  - [`{entry.code}`](#{entry.code.lower()}) {entry.title}" for entry in entries]
-    for family, entries in _by_family(table.values()):
+        lines += [f"  - [`{entry.code}`](#{entry.code.lower()}) {entry.title}" for entry in own]
+    for family, own in _by_family(table.values()):
         lines += ["", f'<a id="{family.lower()}"></a>', "", f"## {FAMILIES.get(family, family)}"]
-        for entry in entries:
+        for entry in own:
             lines += ["", f"### {entry.code}", "", f"**{entry.title}**", "", entry.explanation.strip()]
             if entry.broken:
                 lines += ["", *_fenced(entry.broken)]

@@ -101,7 +101,9 @@ class DataFile:
                 names = [entry.name for entry in islice(entries, NAMES_LOOKED_AT)]
         except OSError:
             names = []
-        meant = nearest(path.name, names)
+        alike = [name for name in names if os.path.splitext(name)[1] == path.suffix] or names
+        stem = nearest(path.stem, [os.path.splitext(name)[0] for name in alike])
+        meant = next((name for name in alike if os.path.splitext(name)[0] == stem), None)
         return self.fail(
             "DAT001", "{} does not exist", help=f"did you mean `{_sibling(self.name, meant)}`?" if meant else None
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, expressions, names, static
+from gradcli.interp import arrays, expressions, types
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
     POISON,
@@ -25,9 +25,7 @@ from gradcli.interp.values import (
     flatten,
     is_number,
     make_tuple,
-    show_type,
 )
-from gradcli.ir import dims as sizes
 from gradcli.ir.dims import Poly, Size
 from gradcli.ir.primitive import ShapeError
 from gradcli.syntax import ast
@@ -177,6 +175,8 @@ def enter(ctx: Elaborator, net: NetV, span: Span, caller: Frame) -> Frame:
     frame = Frame(net.scope, net.instance, net.enclosing, net.defined_at, net.decl)
     inside = net.scope.prelude and caller.scope.prelude
     frame.call_span = caller.call_span if inside else span
+    if not ctx.run.calls:
+        frame.given = ctx.run.given
     frame.depth = len(decls) + 1
     for name, size in zip(net.decl.statics, net.statics or (), strict=False):
         frame.bind_dim(name.id, size, name.span)
@@ -209,7 +209,9 @@ def bind_inputs(ctx: Elaborator, frame: Frame, net: NetV, bound: dict[str, Any])
         frame.bind(name, value, declared.name.span, "input")
     for declared, arr in later:
         assert declared.type is not None
-        dims = match_dims(ctx, frame, declared.type, arr.dims, f"input {declared.name.id} of {net.name}", exact=True)
+        what = f"input {declared.name.id} of {net.name}"
+        given = frame.given.get(declared.name.id)
+        dims = types.match_dims(ctx, frame, declared.type, arr.dims, what, exact=True, at=given)
         frame.names[declared.name.id].value = Arr(arr.value, dims, arr.weak)
 
 
@@ -223,109 +225,12 @@ def _declared(ctx: Elaborator, frame: Frame, net: NetV, declared: ast.NetInput, 
         raise fail(
             error.code,
             error.message,
-            frame.call_span or declared.span,
+            frame.given.get(declared.name.id) or frame.call_span or declared.span,
             help=error.help,
             others=[Label(declared.span, "declared here")],
         ) from None
-    match_dims(ctx, frame, declared.type, arr.dims, what, exact=False)
+    types.match_dims(ctx, frame, declared.type, arr.dims, what, exact=False, at=frame.given.get(declared.name.id))
     return arr
-
-
-def match_dims(
-    ctx: Elaborator, frame: Frame, type_: ast.Type, dims: tuple[Size, ...], what: str, *, exact: bool
-) -> tuple[Size, ...]:
-    """Hold an array's dims against a type: unknown names are bound, all else must agree.
-
-    With `exact` false, dims that are expressions wait (their names may be bound by a later input).
-    Raises ModelError SHP106 with both places.
-    """
-    declared = list(type_.dims)
-    places = [i for i, d in enumerate(declared) if isinstance(d, ast.Ellipsis)]
-    at = frame.call_span or type_.span
-    lead = 0
-    if len(places) > 1:
-        raise fail("SHP105", "a type has one `...` at most", declared[places[1]].span)
-    if places:
-        lead = len(dims) - (len(declared) - 1)
-        declared[places[0] : places[0] + 1] = [None] * max(lead, 0)  # type: ignore[list-item]
-    if len(declared) != len(dims) or lead < 0:
-        raise fail(
-            "SHP105",
-            f"{what} is {show_type(type_.dtype, dims)}, declared {' '.join(type_.span.text.split())}",
-            at,
-            others=[Label(type_.span, "declared here")],
-        )
-    found: list[Size] = []
-    for axis, (expr, size) in enumerate(zip(declared, dims, strict=True)):
-        if expr is None:
-            found.append(size)
-            continue
-        if isinstance(expr, ast.Name):
-            known = names.find_dim(ctx, frame, expr.id)
-            if known is None and isinstance(constant := _constant_size(ctx, frame, expr), int | Poly):
-                known = constant
-            if known is None:
-                found.append(frame.bind_dim(expr.id, size, type_.span))
-                continue
-            wanted: Size = known
-        elif not exact and not isinstance(expr, ast.Number):
-            found.append(size)
-            continue
-        else:
-            wanted = size_of(ctx, frame, expr)
-        if not sizes.equal(size, wanted, what):
-            bound = frame.dims.get(expr.id) if isinstance(expr, ast.Name) else None
-            others = [Label(expr.span, f"declared {wanted} here" if not bound else "must agree here")]
-            if bound and bound[1] != type_.span:
-                others.append(Label(bound[1], f"{expr.span.text} is {wanted} here"))
-            raise fail(
-                "SHP106",
-                f"dim {axis} of {what} is {size}, not {expr.span.text}"
-                + (f" = {wanted}" if not isinstance(expr, ast.Number) else ""),
-                at,
-                others=others,
-            )
-        found.append(wanted)
-    return tuple(found)
-
-
-def _constant_size(ctx: Elaborator, frame: Frame, expr: ast.Name) -> Any:
-    """A name in a type that is no dim may be a constant integer: a const, or a loop variable."""
-    binding = names.find(frame, expr.id)
-    if binding is not None:
-        return static.whole(binding.value) if isinstance(binding.value, int) else None
-    if expr.id in frame.scope.consts:
-        return static.whole(ctx.const(frame.scope, expr.id))
-    return None
-
-
-def size_of(ctx: Elaborator, frame: Frame, expr: Any) -> Size:
-    """An expression in a type or in brackets after a net's name, as a size. Raises ModelError SHP110."""
-    value = static.whole(expressions.evaluate(ctx, frame, expr, dims_first=True))
-    if value is None:
-        raise fail("SHP110", "a size is a known integer", expr.span)
-    if not isinstance(value, Poly) and value < 0:
-        raise fail("SHP110", f"a size is not negative: {value}", expr.span)
-    if not isinstance(value, Poly) and value >= 1 << 62:
-        raise fail("SHP110", "this size does not fit into 63 bits", expr.span)
-    return value
-
-
-def declared_dims(ctx: Elaborator, frame: Frame, type_: ast.Type) -> tuple[Size, ...]:
-    """The dims of a declaration; every name must be bound already."""
-    found: list[Size] = []
-    for expr in type_.dims:
-        if isinstance(expr, ast.Ellipsis):
-            raise fail(
-                "SHP105", "`...` stands for the leading dims of an argument; here the shape must be given", expr.span
-            )
-        if isinstance(expr, ast.Name):
-            known = names.find_dim(ctx, frame, expr.id)
-            if known is not None:
-                found.append(known)
-                continue
-        found.append(size_of(ctx, frame, expr))
-    return tuple(found)
 
 
 def leave(frame: Frame, result: Any) -> Any:
@@ -355,7 +260,7 @@ def check_results(ctx: Elaborator, frame: Frame, net: ast.Net, result: Any, span
         saved, frame.call_span = frame.call_span, span if not frame.scope.prelude else frame.call_span
         try:
             arr = arrays.convert(ctx, member, ctx.dtype(type_), what)
-            made.append(Arr(arr.value, match_dims(ctx, frame, type_, arr.dims, what, exact=True)))
+            made.append(Arr(arr.value, types.match_dims(ctx, frame, type_, arr.dims, what, exact=True)))
         except ShapeError as error:
             raise fail(
                 error.code, error.message, span, help=error.help, others=[Label(type_.span, "declared here")]

@@ -156,7 +156,7 @@ class Elaborator:
         return value
 
     def _typed_const(self, scope: Scope, item: ast.Const, value: Any) -> Arr:
-        from gradcli.interp.calls import match_dims
+        from gradcli.interp.types import match_dims
 
         assert item.type is not None
         frame = self.file_frame(scope)
@@ -236,8 +236,8 @@ class Elaborator:
 
     def typed_input(self, scope: Scope, item: ast.Input, value: Any) -> Arr:
         """The data of an `input` item in its declared type; named dims are shared by all inputs of the file."""
-        from gradcli.interp.calls import match_dims
         from gradcli.interp.feeds import settle_dtype
+        from gradcli.interp.types import match_dims
 
         arr = arrays.to_arr(self, value)
         if item.type is None:

@@ -18,8 +18,8 @@ def read_source(path: Path, shown: str | None = None) -> Source:
     except FileNotFoundError:
         guess = None
         if path.parent.is_dir():
-            guess = nearest(path.name, [p.name for p in path.parent.iterdir() if p.suffix == ".net"])
-        help_ = f"did you mean {path.with_name(guess)}?" if guess else None
+            guess = nearest(path.stem, [p.stem for p in path.parent.iterdir() if p.suffix == ".net"])
+        help_ = f"did you mean {path.with_name(guess + '.net')}?" if guess else None
         raise fail("DAT110", f"there is no file {name}", help=help_) from None
     except (OSError, ValueError) as error:
         raise fail("DAT110", f"{name} cannot be read: {_reason(error)}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, calls, expressions, static
+from gradcli.interp import arrays, calls, expressions, static, types
 from gradcli.interp.names import RANDOM
 from gradcli.interp.scope import Data, Frame, Instance
 from gradcli.interp.values import Arr, LayerArrayV, LayerV, NetV, ParamInfo, describe, show_type
@@ -88,7 +88,7 @@ def register(ctx: Elaborator, instance: Instance, statement: ast.Param) -> Param
 
 
 def _param_dims(ctx: Elaborator, frame: Frame, statement: ast.Param) -> tuple[Size, ...]:
-    return calls.declared_dims(ctx, frame, statement.type)
+    return types.declared_dims(ctx, frame, statement.type)
 
 
 def _create(ctx: Elaborator, frame: Frame, statement: ast.Param, info: ParamInfo, dims: tuple[Size, ...]) -> None:
@@ -239,7 +239,7 @@ def make_layer(ctx: Elaborator, frame: Frame, instance: Instance, statement: ast
     if statement.count is None:
         made = _one_layer(ctx, instance, net, name, statement)
     else:
-        count = calls.size_of(ctx, frame, statement.count)
+        count = types.size_of(ctx, frame, statement.count)
         if isinstance(count, Poly) or count > 10_000:
             raise fail("SHP110", "the number of layers is a known integer, at most 10_000", statement.count.span)
         made = LayerArrayV(tuple(_one_layer(ctx, instance, net, f"{name}.{k}", statement) for k in range(count)), name)

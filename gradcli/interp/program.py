@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gradcli.interp import arrays, calls, expressions
+from gradcli.interp import arrays, calls, expressions, types
 from gradcli.interp.elaborate import Elaborator, Options
 from gradcli.interp.feeds import settle_dtype
 from gradcli.interp.modules import load_scope
@@ -233,6 +233,9 @@ class Program:
                 missing.append(declared)
                 continue
             bound[name] = self._graph_input(ctx, declared, feed, inputs)
+            item = self.scope.inputs.get(name)
+            if (span := feed.span or (item.span if item is not None and name not in given else None)) is not None:
+                ctx.run.given[name] = span
         if missing:
             item = self.scope.inputs.get(missing[0].name.id)
             names = ", ".join(m.name.id for m in missing)
@@ -264,7 +267,7 @@ class Program:
             frame = ctx.file_frame(self.scope)
             frame.dims = ctx.run.input_dims
             frame.call_span = feed.span or item.span
-            dims = calls.match_dims(ctx, frame, item.type, aval.shape, what, exact=True)
+            dims = types.match_dims(ctx, frame, item.type, aval.shape, what, exact=True)
         return Arr(value, dims)
 
     # ── all sizes at once ───────────────────────────────────────────────────────────────────────────────────

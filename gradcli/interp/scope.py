@@ -82,6 +82,7 @@ class Frame:
     dims: dict[str, tuple[Size, Span]] = field(default_factory=dict)
     renames: dict[Name, Size] = field(default_factory=dict)  # named dims of this frame → the caller's
     call_span: Span | None = None
+    given: dict[str, Span] = field(default_factory=dict)  # where the inputs of the entry net get their data
     serial: int = 0
     depth: int = 0
     loop_vars: set[str] = field(default_factory=set)
@@ -164,5 +165,6 @@ class Run:
     layers: dict[str, Any] = field(default_factory=dict)  # absolute path → LayerV or LayerArrayV
     lines: dict[str, Any] = field(default_factory=dict)  # named lines of the entry net, `h`, `l1/h` → Arr
     entry: str = ""  # the path of the entry net
+    given: dict[str, Span] = field(default_factory=dict)  # where its inputs get their data
     input_dims: dict[str, tuple[Size, Span]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)  # consts and dims being evaluated, for cycles

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, calls, expressions, indexing, names, params, static
+from gradcli.interp import arrays, calls, expressions, indexing, names, params, static, types
 from gradcli.interp.modules import repeated
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
@@ -168,7 +168,7 @@ def assign(ctx: Elaborator, frame: Frame, statement: ast.Assign) -> None:
             ) from None
         saved, frame.call_span = frame.call_span, statement.value.span
         try:
-            dims = calls.match_dims(ctx, frame, statement.type, arr.dims, what, exact=True)
+            dims = types.match_dims(ctx, frame, statement.type, arr.dims, what, exact=True)
         finally:
             frame.call_span = saved
         value = Arr(arr.value, dims)

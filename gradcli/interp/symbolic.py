@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcli.interp import arrays, calls, names
+from gradcli.interp import arrays, calls, names, types
 from gradcli.interp.elaborate import Elaborator, Options
 from gradcli.interp.program import output_names, run_entry
 from gradcli.interp.scope import Frame, Scope
@@ -69,11 +69,11 @@ def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type, lead: Size | 
             continue
         if isinstance(expr, ast.Name) and names.find_dim(ctx, frame, expr.id) is None:
             if expr.id in frame.scope.consts:
-                found.append(calls.size_of(ctx, frame, expr))
+                found.append(types.size_of(ctx, frame, expr))
                 continue
             made = symbol(expr.id, Name(expr.id))
             frame.dims[expr.id] = (made, expr.span)
             found.append(made)
         else:
-            found.append(calls.size_of(ctx, frame, expr))
+            found.append(types.size_of(ctx, frame, expr))
     return tuple(found)
