@@ -96,7 +96,9 @@ def _page(surface: Surface) -> OperatorDoc:
 
 def _example(name: str, signature: str) -> str:
     if name in ("grad", "value_and_grad", "checkpoint"):
-        return f"net f(x) = x ** 3    then    {name}(f)(2.0)"
+        got = "value, slope" if name == "value_and_grad" else "y"
+        model = f"net f(x) = x ** 3\\nnet main(x) {{ {got} = {name}(f)(x); return {got} }}\\n"
+        return f"printf '{model}' | gradcli eval - -i x=2.0"
     if name == "load":
         return f"gradcli grad -e '{EXAMPLES[name]}' -i x=2.0"
     if name in EXAMPLES or "axis" in signature:

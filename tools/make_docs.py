@@ -57,11 +57,12 @@ def operators_page() -> str:
         lines += _heading(family, _title(family))
         if family == "composed":
             lines += ["Their derivatives follow from what they are made of.", ""]
-            rows = [(f"`{doc.signature}`", doc.doc, _example(doc.example)) for doc in own]
-            lines += _table(("operator", "gives", "example"), rows)
+            head = ["operator", "gives", "example"]
+            rows = [[f"`{doc.signature}`", doc.doc, _example(doc.example)] for doc in own]
         else:
-            rows4 = [(_named(doc), doc.doc, _derivative(doc), _example(doc.example)) for doc in own]
-            lines += _table(("operator", "gives", "derivative", "example"), rows4)
+            head = ["operator", "gives", "derivative", "example"]
+            rows = [[_named(doc), doc.doc, _derivative(doc), _example(doc.example)] for doc in own]
+        lines += _table(head, rows)
     return "\n".join([*lines, *_primitives()]).rstrip() + "\n"
 
 
@@ -118,7 +119,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    """A text as a cell of a table: on one line, with the signs of Markdown escaped where it is no code."""
+    parts = " ".join(text.replace("|", "\\|").split()).split("`")
+    return "`".join(part if k % 2 else part.replace("*", "\\*") for k, part in enumerate(parts))
 
 
 # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -84,7 +84,7 @@ def help_page(made: Any, ctx: Any) -> str:
     lines = [" ".join(["Usage:", f"gradcli {made.name}", *(_usage(param) for param in arguments), "[options]"]), ""]
     lines += ["\n".join(textwrap.wrap(" ".join(part.split()), WIDTH)) + "\n" for part in about.split("\n\n")]
     for param in arguments:
-        lines += _entry(_usage(param).strip("[]"), param.help or "")
+        lines += _entry(_usage(param).removesuffix("...").strip("[]"), param.help or "")
     panels: dict[str, list[Any]] = {}
     for param in params:
         if param.param_type_name == "option" and "--help" not in param.opts:

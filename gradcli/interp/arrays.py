@@ -66,7 +66,7 @@ def cast(ctx: Elaborator, value: Value, dtype: str) -> Value:
 
         (number,) = unpack(node.params["data"], value.aval.dtype)
         if dtype not in ("i32", "i64") or not isinstance(number, float):
-            return ctx.region.builder.constant(dtype, node.params["shape"], pack([number], dtype))
+            return constant(ctx, dtype, node.params["shape"], [number])
     return ctx.region.builder.emit(primitive("cast"), (value,), {"dtype": dtype})[0]
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gradcli.interp import arrays, expressions, names, static
-from gradcli.interp.modules import taken
+from gradcli.interp.modules import hides, taken
 from gradcli.interp.operators import OPERATORS
 from gradcli.interp.scope import Binding, Frame, Instance, Region, Run, Scope
 from gradcli.interp.values import POISON, Arr, Deferred, ListV, NetV, Poisoned, describe, is_number
@@ -280,12 +280,7 @@ class Elaborator:
             others = [Label(frame.scope.nets[name.id].name.span, "this net")]
             raise fail("NAM003", f"`{name.id}` is a net of this file and cannot be hidden", name.span, others=others)
         if taken(name.id):
-            raise fail(
-                "NAM003",
-                f"`{name.id}` is an operator and cannot be hidden",
-                name.span,
-                help=f"choose another name, like `{name.id}_`",
-            )
+            raise ModelError(hides(name))
 
     def name_line(self, frame: Frame, name: str, value: Arr) -> None:
         """Remember the value of a named line, for `--at` and for readers of graphs."""
@@ -329,8 +324,10 @@ class Elaborator:
 
     def cast(self, value: Any, dtype: str) -> Arr:
         """`f32(x)`; from floats to ints it truncates, as NumPy does."""
-        arr = arrays.to_arr(self, value)
         target = self.map_dtype(dtype)
+        if is_number(value) and not isinstance(value, Poly | float) and target != "bool":
+            return Arr(arrays.scalar(self, value, target))
+        arr = arrays.to_arr(self, value)
         if is_number(value) and not isinstance(value, Poly) and target in FLOATS:
             return Arr(arrays.scalar(self, value, target))
         return Arr(arrays.as_value(self, arr, target), arr.dims if arr.named else None)

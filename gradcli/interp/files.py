@@ -10,8 +10,8 @@ from gradcli.syntax.diagnostics import Source, fail, nearest
 MAX_BYTES = 64 << 20
 
 
-def read_source(path: Path, shown: str | None = None) -> Source:
-    """The text of a model file. Raises ModelError DAT110 … where there is none to read."""
+def read_source(path: Path, shown: str | None = None, *, imported: bool = False) -> Source:
+    """The text of a model file; one that is imported is a regular file. Raises ModelError DAT110 or DAT111."""
     name = shown or str(path)
     try:
         mode = path.stat().st_mode
@@ -25,14 +25,17 @@ def read_source(path: Path, shown: str | None = None) -> Source:
         raise fail("DAT110", f"{name} cannot be read: {_reason(error)}") from None
     if stat.S_ISDIR(mode):
         raise fail("DAT110", f"{name} is a directory, not a model", help=f"run its cases with `gradcli test {name}`")
-    if stat.S_ISREG(mode) and path.stat().st_size > MAX_BYTES:
+    if imported and not stat.S_ISREG(mode):
+        raise fail("DAT110", f"{name} is no regular file")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise fail("DAT110", f"{name} cannot be read: {_reason(error)}") from None
+    if len(data) > MAX_BYTES:
         raise fail(
             "DAT110", f"{name} is larger than {MAX_BYTES >> 20} MiB: a model is text, data belong into .npy files"
         )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise fail("DAT110", f"{name} cannot be read: {_reason(error)}") from None
     return decode(data, name)
 
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from gradcli.interp.scope import Scope
+from gradcli.ir.aval import DTYPES
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, fail, nearest
 
@@ -56,7 +57,7 @@ def _open(target: Path, item: ast.Import) -> Source:
     from gradcli.interp.files import read_source
 
     try:
-        return read_source(target, shown=str(target))
+        return read_source(target, shown=str(target), imported=True)
     except ModelError as error:
         first = error.diagnostics[0]
         guess = None
@@ -96,12 +97,12 @@ def _read(source: Source, base: Path, prefix: str = "") -> Scope:
                 scope.to_import.append(item)
             case ast.Net():
                 errors.extend(_twice(seen, "name", item.name))
-                errors.extend(_hides(item.name))
+                errors.extend(hides(item.name))
                 errors.extend(repeated(item))
                 scope.nets[item.name.id] = item
             case ast.Const():
                 errors.extend(_twice(seen, "name", item.name))
-                errors.extend(_hides(item.name))
+                errors.extend(hides(item.name))
                 scope.consts[item.name.id] = item
             case ast.Dim():
                 errors.extend(_twice(seen, "dim", item.name))
@@ -135,7 +136,6 @@ def taken(name: str) -> bool:
     """Whether the language has an operator or a type of that name, now or in a later release of its edition."""
     from gradcli.interp.names import LATER
     from gradcli.interp.operators import OPERATORS
-    from gradcli.ir.aval import DTYPES
 
     return name in OPERATORS or name in DTYPES or name in LATER or name in prelude_names()
 
@@ -147,13 +147,13 @@ def repeated(net: ast.Net) -> list[Diagnostic]:
     return inputs + [found for name in net.statics for found in _twice(seen, "static parameter", name)]
 
 
-def _hides(name: ast.Name) -> list[Diagnostic]:
+def hides(name: ast.Name) -> list[Diagnostic]:
     if name.span.source.prelude or not taken(name.id):
         return []
     return [
         Diagnostic(
             "NAM003",
-            f"`{name.id}` is an operator and cannot be hidden",
+            f"`{name.id}` is {'a type' if name.id in DTYPES else 'an operator'} and cannot be hidden",
             name.span,
             help=f"choose another name, like `{name.id}_`",
         )

@@ -206,6 +206,10 @@ def _size(site: Site, n: Any) -> Any:
         return arrays.plain([known])[0]
     if is_number(n) and isinstance(expr, ast.Name) and names.find(site.frame, expr.id) is None:
         return n
+    if isinstance(expr, ast.Attribute) and isinstance(expr.value, ast.Name):
+        of = site.frame.scope.imports.get(expr.value.id)
+        if of is not None and expr.name in of[1].dims:  # `layers.width`
+            return n
     return arrays.plain([sizes.product(site.arr(n).dims)])[0]
 
 

@@ -252,7 +252,7 @@ def loop(ctx: Elaborator, frame: Frame, statement: ast.For) -> None:
     if turns > MAX_TURNS:
         raise fail(
             "NUM003",
-            f"a loop of {turns:,} turns; {MAX_TURNS:,} are possible, as loops are written out".replace(",", "_"),
+            f"a loop of {turns:_} turns; {MAX_TURNS:_} are possible, as loops are written out",
             statement.span,
         )
     ctx.may_bind(frame, statement.var)

@@ -159,6 +159,8 @@ class Condition(NamedTuple):
 
     text: str
     why: str = ""
+    of: str = ""
+    bound: Fraction | int = 0
 
 
 _recorder: ContextVar[list[Condition] | None] = ContextVar("conditions", default=None)
@@ -175,13 +177,23 @@ def conditions() -> Iterator[list[Condition]]:
         _recorder.reset(token)
 
 
-def assume(text: str, why: str = "") -> bool:
-    """Record a condition; False when nobody records, so that the caller refuses."""
+def assume(text: str, why: str = "", *, of: str = "", bound: Fraction | int = 0) -> bool:
+    """Record a condition; False when nobody records, so that the caller refuses.
+
+    `of` and `bound` tell of `n ≥ 5` that it is about "n ≥" and 5: it takes the place of `n ≥ 2`.
+    """
     recorder = _recorder.get()
     if recorder is None:
         return False
-    if all(condition.text != text for condition in recorder):
-        recorder.append(Condition(text, why))
+    for place, known in enumerate(recorder):
+        if known.text == text:
+            return True
+        if of and known.of == of:
+            stronger = bound > known.bound if of.endswith("≥") else bound < known.bound
+            if stronger:
+                recorder[place] = Condition(text, why, of, bound)
+            return True
+    recorder.append(Condition(text, why, of, bound))
     return True
 
 
@@ -219,7 +231,8 @@ def at_least(a: Size, b: Size, why: str = "") -> bool:
         ((monomial, coefficient),) = rest.items()
         bound = -constant / coefficient
         limit = -(-bound // 1) if coefficient > 0 else bound // 1
-        return assume(f"{Poly({monomial: Fraction(1)})} {'≥' if coefficient > 0 else '≤'} {limit}", why)
+        of = f"{Poly({monomial: Fraction(1)})} {'≥' if coefficient > 0 else '≤'}"
+        return assume(f"{of} {limit}", why, of=of, bound=limit)
     return assume(f"{a} ≥ {b}", why)
 
 
@@ -229,6 +242,8 @@ def divide(a: Size, by: int, why: str = "") -> Size | None:
         return a // by if by and a % by == 0 else None
     if by == 0:
         return None
+    if by == 1:
+        return a
     quotient = Poly({m: c / by for m, c in a.terms.items()})
     if all(c.denominator == 1 for c in quotient.terms.values()):
         return reduced(quotient.terms)

@@ -66,6 +66,16 @@ def _blas_flops(node: Node) -> int:
     return node.prim.flops(node) if node.prim.name == "matmul" else 0
 
 
+def _repeated(value: Value) -> bool:
+    """A view that shows elements more than once: BLAS wants it written out."""
+    node = value.node
+    while node is not None and node.prim.view and node.inputs:
+        if node.outs[0].aval.size != node.inputs[0].aval.size and node.prim.name == "broadcast_to":
+            return True
+        node = node.inputs[0].node
+    return False
+
+
 def make_plan(graph: Graph) -> Plan:
     """Plan a graph whose sizes are all known. Raises TypeError for a symbolic one."""
     return _Planner(graph).plan()
@@ -121,6 +131,7 @@ class _Planner:
                 else:
                     self.take(out, nbytes(out), node)
             outs = tuple(self.slot[out.id] for out in node.outs)
+        self.pass_by(sum(nbytes(v) for v in node.inputs if node.prim.name == "matmul" and _repeated(v)), node)
         dead = [value for value in {v.id: v for v in node.inputs}.values() if self.last[value.id] == place]
         dead += [out for out in node.outs if out.id not in self.last]
         if into is not None:
@@ -176,6 +187,11 @@ class _Planner:
         if size > self.largest_bytes:
             self.largest, self.largest_bytes = value, size
         return self.place_of(value)
+
+    def pass_by(self, size: int, node: Node) -> None:
+        """Memory that a step takes and gives back."""
+        if size and self.alive + size > self.peak:
+            self.peak, self.at_peak = self.alive + size, node
 
     def share(self, value: Value, root: int) -> int:
         """A view: one more member of a class."""

@@ -1,0 +1,57 @@
+"""The generated pages: every example of an operator runs, every link of the manual leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradcli.opsdoc import OperatorDoc, operator_docs
+from tests.conftest import ROOT, Cli
+from tools import make_docs
+from tools.transcripts import pages
+
+EXAMPLES = [pytest.param(doc, id=doc.name) for doc in operator_docs() if doc.example.startswith("gradcli ")]
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?P<page>[^)#:]*)(?:#(?P<anchor>[^)]*))?\)")
+
+
+@pytest.mark.parametrize("doc", EXAMPLES)
+def test_the_example_of_an_operator_runs(doc: OperatorDoc, cli_inside: Cli, tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", np.ones(3))
+    _, *arguments = shlex.split(doc.example)
+    ran = cli_inside(*arguments, cwd=tmp_path).done()
+    assert "gradient" in ran.out
+    assert "NUM090" not in ran.err
+
+
+def test_nearly_every_operator_has_an_example() -> None:
+    without = {doc.name for doc in operator_docs()} - {param.values[0].name for param in EXAMPLES}
+    assert without <= {"grad", "value_and_grad", "checkpoint"}
+
+
+@pytest.mark.parametrize("page", [*pages(), *(ROOT / name for name in ("models/README.md", "benchmarks/README.md", "CHANGELOG.md"))],
+                         ids=lambda page: str(page.relative_to(ROOT)))  # fmt: skip
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.finditer(FENCED.sub("", page.read_text(encoding="utf-8"))):
+        target = page.parent / link["page"] if link["page"] else page
+        assert target.exists(), f"{page.name}: {link[0]}"
+        if link["anchor"]:
+            assert link["anchor"] in anchors(target), f"{page.name}: {link[0]}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Of headings, as GitHub makes them, and those written out."""
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ +(.*)$", FENCED.sub("", text), re.MULTILINE)
+    made = {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([^"]+)"', text))
+
+
+def test_cells_keep_to_their_column() -> None:
+    page = make_docs.operators_page()
+    widths = [len(re.findall(r"(?<!\\)\|", line)) for line in page.splitlines() if line.startswith("|")]
+    assert set(widths) <= {4, 5}
