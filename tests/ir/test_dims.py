@@ -115,7 +115,7 @@ def test_what_holds_for_some_sizes_is_refused_unless_somebody_records() -> None:
     with conditions() as found:
         assert dims.equal(n, 3, "broadcasting")
         assert dims.equal(n, 3)
-    assert found == [("n = 3", "broadcasting")]
+    assert [(each.text, each.why) for each in found] == [("n = 3", "broadcasting")]
 
 
 @pytest.mark.parametrize(
