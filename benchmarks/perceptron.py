@@ -95,7 +95,8 @@ def jax_side() -> Step:
 
     gradient = jax.jit(jax.grad(loss))
     on_device = jax.device_put((params, inputs["x"], inputs["t"]))
-    return lambda: dict(jax.block_until_ready(gradient(*on_device)))
+    wait: Any = jax.block_until_ready
+    return lambda: dict(wait(gradient(*on_device)))
 
 
 def numpy_side() -> Step:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from gradcli.record import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Value, apply
 from gradcli.ir.primitive import Primitive, primitive
 from gradcli.plan import make_plan
+from gradcli.record import replace
 from gradcli.syntax.diagnostics import ModelError, Source, Span
 from tests.ir.graphs import build
 

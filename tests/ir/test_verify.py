@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from gradcli.record import replace
-
 import pytest
 from hypothesis import given
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Graph
 from gradcli.ir.verify import BrokenGraph, verify
+from gradcli.record import replace
 from tests.ir.graphs import build, graphs
 
 

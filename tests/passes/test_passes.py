@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gradcli.record import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +16,7 @@ from gradcli.passes import pipeline
 from gradcli.passes.dce import dce
 from gradcli.passes.fold import fold
 from gradcli.passes.pipeline import FAST_PASSES, PASSES, optimize
+from gradcli.record import replace
 from gradcli.syntax.diagnostics import Source, Span
 from tests.ir.graphs import arrays_for, build, graphs, naive, same
 

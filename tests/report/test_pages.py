@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-from gradcli.record import replace
 from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
 
+from gradcli.record import replace
 from gradcli.report import document, layout, plain, results, table
 from gradcli.report.arrays import Drawing
 from gradcli.report.document import result_csv, result_json, result_jsonl
