@@ -242,6 +242,13 @@ def gradients_only(graph: Graph, derived: Derived) -> Graph:
 # ── check and test ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+def is_directory(path: Path) -> bool:
+    """Whether models are to be found below it. Raises ModelError DAT110 where there is nothing of that name."""
+    from gradcli.testing import is_directory as asked
+
+    return asked(path)
+
+
 def check(files: Sequence[ModelFile], request: Request) -> list[CheckResult]:
     """Prove the shapes of every net of every file for all sizes, and elaborate their cases; nothing is run."""
     from gradcli.checking import check_file

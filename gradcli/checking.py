@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from gradcli.interp.cases import prepare_case
 from gradcli.interp.program import Program
+from gradcli.interp.recursion import recursions
 from gradcli.interp.symbolic import check_net
 from gradcli.request import CheckedNet, CheckResult, ModelFile, Request
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import USAGE, Diagnostic, ModelError
+from gradcli.syntax.diagnostics import USAGE, Diagnostic, ModelError, nearest
 
 
 def check_file(file: ModelFile, request: Request) -> CheckResult:
@@ -28,6 +29,8 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
     checked: list[CheckedNet] = []
     if not program.scope.nets and not program.scope.cases:
         found.append(Diagnostic("NAM008", f"{name} has no net: there is nothing to run", severity="warning"))
+    found.extend(_unused_inputs(program))
+    found.extend(recursions(program.scope))
     for decl in program.scope.nets.values():
         checked.append(_check_net(program, decl, found))
     _check_consts(program, found)
@@ -43,6 +46,19 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
         except ModelError as error:
             found.extend(error.diagnostics)
     return CheckResult(program.scope.source.name, _once(found), tuple(checked))
+
+
+def _unused_inputs(program: Program) -> list[Diagnostic]:
+    """A warning for each `input` item that no net of the file takes."""
+    taken = {each.name.id for net in program.scope.nets.values() for each in net.inputs}
+    found = []
+    for name, item in program.scope.inputs.items():
+        if name not in taken and program.scope.nets:
+            guess = nearest(name, taken)
+            text = f"no net of this file has an input `{name}`"
+            help = f"did you mean `{guess}`?" if guess else None
+            found.append(Diagnostic("DAT102", text, item.name.span, severity="warning", help=help))
+    return found
 
 
 def _fed(program: Program) -> bool:
@@ -65,7 +81,7 @@ def _check_net(program: Program, decl: ast.Net, found: list[Diagnostic]) -> Chec
     except LookupError as reason:
         return CheckedNet(name, signature, (), (), (), skipped=str(reason.args[0]))
     except ModelError as error:
-        if all(d.code == "SHP110" for d in error.diagnostics):  # a size must be known: checked where it is used
+        if all(d.code == "SHP119" for d in error.diagnostics):  # a size must be known: checked where it is used
             return CheckedNet(name, signature, (), (), (), skipped=error.diagnostics[0].message)
         found.extend(error.diagnostics)
         return CheckedNet(name, (), (), (), (), skipped="it has errors")

@@ -28,6 +28,7 @@ EXAMPLES = {
     "linspace": "x * linspace(0, 1, 2)", "size": "x / size(x)", "shape": "x * x.shape[0]", "flip": "flip(x, axis=0)",
     "stop_gradient": "x * stop_gradient(x)", "load": 'x * load("w.npy")', "clip": "clip(x, -1, 2)",
     "dot": "dot(x[0], x[1])", "outer": "outer(x[0], x[1])", "squeeze": "squeeze(x[None])", "pow": "x ** 3",
+    "argmax": "x * argmax(x)", "argmin": "x * argmin(x)",
     "any": "x * any(x > 0)", "all": "x * all(x > 0)", "isfinite": "where(isfinite(x), x, 0)",
     "isnan": "where(isnan(x), 0, x)",
 }  # fmt: skip

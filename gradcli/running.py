@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 MAX_ORDER = 10
+MAX_DERIVATIVES = 4096
 
 
 def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:
@@ -40,6 +41,7 @@ def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Req
 
 def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:
     """The gradients that the request asks for, and with `--value` the net's values."""
+    _refuse_order(prepared, request)
     weights = read_sens(program, prepared, request)
     derived = derive_request(prepared, request, None if weights is None else list(weights))
     count = len(prepared.outputs)
@@ -115,13 +117,28 @@ def line_value(prepared: Prepared, name: str) -> Value:
 
 def derive_request(prepared: Prepared, request: Request, weighted: list[str] | None = None) -> Derived:
     """The gradient program of a request. Raises ModelError DIF… where there is nothing to differentiate."""
-    if not 1 <= request.order <= MAX_ORDER:
-        raise fail("DIF007", f"--order is 1 to {MAX_ORDER}, not {request.order}")
+    _refuse_order(prepared, request)
     if request.at is None:
         targets, notes = choose_targets(prepared, request)
         made = derive(prepared.graph, targets, request.order, prepared.outputs, weighted)
         return Derived(made.graph, made.names, made.kinds, made.weighted, made.zero, tuple(notes))
     return _derive_at(prepared, request, weighted)
+
+
+def _refuse_order(prepared: Prepared, request: Request) -> None:
+    """Raises ModelError DIF007 for an order that is too high, or gives more derivatives than anybody reads."""
+    if not 1 <= request.order <= MAX_ORDER:
+        shown = request.order if abs(request.order) < 10**9 else "one of so many digits"
+        raise fail("DIF007", f"--order is 1 to {MAX_ORDER}, not {shown}")
+    if request.order > 1 and request.at is None:
+        targets, _ = choose_targets(prepared, request)
+        count = len(targets) ** request.order
+        if count > MAX_DERIVATIVES:
+            raise fail(
+                "DIF007",
+                f"order {request.order} by {len(targets)} inputs and params is {count:_} derivatives",
+                help="name fewer: `--wrt x`",
+            )
 
 
 def _derive_at(prepared: Prepared, request: Request, weighted: list[str] | None) -> Derived:

@@ -32,15 +32,25 @@ def find_models(paths: Sequence[Path]) -> list[Path]:
     """The `.net` files among `paths` and below its directories, each once, in order. Raises ModelError DAT110."""
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
+        if is_directory(path):
             for directory, inside, files in os.walk(path):
                 inside[:] = sorted(d for d in inside if not d.startswith("."))
                 found.update(dict.fromkeys(Path(directory) / f for f in sorted(files) if f.endswith(".net")))
-        elif not path.exists():
-            raise fail("DAT110", f"there is no file or directory {path}")
         else:
             found[path] = None
     return list(found)
+
+
+def is_directory(path: Path) -> bool:
+    """Raises ModelError DAT110 for what is neither a file nor a directory, or has no name that a file can have."""
+    try:
+        found = path.is_dir()
+        if found or path.exists():
+            return found
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise fail("DAT110", f"{str(path)[:80]} cannot be read: {reason}") from None
+    raise fail("DAT110", f"there is no file or directory {path}")
 
 
 def run_cases(

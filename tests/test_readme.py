@@ -39,7 +39,7 @@ def test_readme_has_sessions() -> None:
         ("…\nb\n…\nb", "b\na\nb\nb\nb\n", True),
         ("…\nb\n…\nc", "b\na\nb\n", False),
         ("…", "", True),
-        (" m.net · net f · numpy, 1 thread", " m.net · net f · cupy, 8 threads\n", True),
+        (" m.net · net f · numpy, 1 thread", " m.net · net f · numpy, 8 threads\n", True),
         (" m.net · net f · numpy, 1 thread", " m.net · net g · numpy, 1 thread\n", False),
         ("  x   [[1.49  2]\n       [0.5   1]]", "  x   [[1.4900001  2]\n       [0.5        1]]\n", True),
         ("  x   [1.49]", "  x   [1.48]\n", False),

@@ -44,10 +44,10 @@ def operators_page() -> str:
         GENERATED,
         "# Operators",
         "",
-        "What a model can call. `gradcli ops NAME` prints one of them; each example is a whole command but for its first",
-        "word, `gradcli`. `x` and `y` are the operands, `ct` is the cotangent that arrives. What holds at kinks, ties and",
-        "poles stands behind the derivative; why, on [derivative conventions](derivative-conventions.md). Operators with",
-        "signs (`+ - * / % @ **`, comparisons, `and or not`, `a if c else b`) are on [the language](language.md#expressions).",
+        "What a model can call; `gradcli ops NAME` prints one of them. `x` and `y` are the operands, `ct` is the cotangent",
+        "that arrives. What holds at kinks, ties and poles stands behind the derivative; why, on",
+        "[derivative conventions](derivative-conventions.md). Operators that are signs (`+ - * / % @ **`, comparisons,",
+        "`and or not`, `a if c else b`) are on [the language](language.md#expressions).",
         "",
         *[f"- [{_title(family)}](#{family.replace(' ', '-')})" for family in families],
         "- [Primitives](#primitives)",
@@ -58,10 +58,10 @@ def operators_page() -> str:
         if family == "composed":
             lines += ["Their derivatives follow from what they are made of.", ""]
             head = ["operator", "gives", "example"]
-            rows = [[f"`{doc.signature}`", doc.doc, _example(doc.example)] for doc in own]
+            rows = [[f"`{doc.signature}`", doc.doc, f"`{doc.example}`"] for doc in own]
         else:
             head = ["operator", "gives", "derivative", "example"]
-            rows = [[_named(doc), doc.doc, _derivative(doc), _example(doc.example)] for doc in own]
+            rows = [[_named(doc), doc.doc, _derivative(doc), f"`{doc.example}`"] for doc in own]
         lines += _table(head, rows)
     return "\n".join([*lines, *_primitives()]).rstrip() + "\n"
 
@@ -80,10 +80,6 @@ def _named(doc: Any) -> str:
 
 def _derivative(doc: Any) -> str:
     return "; ".join(text for text in (doc.derivative, doc.conventions) if text)
-
-
-def _example(example: str) -> str:
-    return f"`{example.removeprefix('gradcli ')}`"
 
 
 def _primitives() -> list[str]:

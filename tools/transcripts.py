@@ -7,7 +7,7 @@ A page is a series of fenced blocks. They share one scratch directory, which sta
     ```pycon                 a doctest
 
 Output is compared line by line; a line `…` alone stands for any lines. What differs between machines is no difference:
-the backend and its threads at the end of a headline, the last digits of a number with a fraction (and so the blanks
+the number of threads at the end of a headline, the last digits of a number with a fraction (and so the blanks
 that align it), a command that pipes into `jq` where there is none. A command exits 0, unless the output shown for it
 speaks of an error or of something that failed.
 Standard output and standard error are shown together, as a terminal does. `python tools/transcripts.py --update
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(?P<info>[a-z]+[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 ANYTHING = "…"
 NUMBER = re.compile(r"((?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]))")
-MACHINE = re.compile(r" · (?:numpy|cupy), \d+ threads?$")
+MACHINE = re.compile(r", \d+ threads?$")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -158,7 +158,7 @@ class Scratch:
             shim.chmod(0o755)
 
     def environment(self) -> dict[str, str]:
-        """A terminal of 80 columns without colour, in which nothing of the user's own matters."""
+        """A terminal of 80 columns without colour or GPU, in which nothing of the user's own matters."""
         left_out = ("FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS", *THREADS)
         kept = {name: value for name, value in os.environ.items() if name not in left_out}
         return kept | {
@@ -168,6 +168,7 @@ class Scratch:
             "COLUMNS": "80",
             "NO_COLOR": "1",
             "TERM": "dumb",
+            "CUDA_VISIBLE_DEVICES": "",
         }
 
     def write(self, block: Block) -> None:

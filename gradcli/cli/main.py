@@ -15,7 +15,6 @@ from gradcli.syntax.diagnostics import (
     ENVIRONMENT,
     INTERNAL,
     INTERRUPTED,
-    USAGE,
     Diagnostic,
     ModelError,
     fail,
@@ -41,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         sys.stderr.write(overview())
-        return USAGE
+        raise fail("USE004", "no verb was given", help="gradcli grad MODEL")
     name, *rest = arguments
     if name in HELP:
         if rest and rest[0] in VERBS:

@@ -140,7 +140,7 @@ class Engine:
     ] = "auto"  # fmt: skip
     device: Annotated[int, option("--device", metavar="N", min=0, panel="Engine", help="Which GPU.")] = 0
     threads: Annotated[
-        int | None, option("--threads", metavar="N", min=1, panel="Engine", help="How many threads.")
+        int | None, option("--threads", metavar="N", min=1, max=1024, panel="Engine", help="How many threads.")
     ] = None
     memory: Annotated[
         str | None, option("--memory", metavar="BYTES", panel="Engine", help="The most memory to take: 512M, 2G.")
@@ -218,7 +218,7 @@ class Selection:
         option("--sens", metavar="VALUE", panel="Derivative",
                help="Weights of the output: a file, an expression, random:SEED, basis:0,0; NAME=VALUE for one."),
     ] = None  # fmt: skip
-    order: Annotated[int, option("--order", metavar="N", min=1, panel="Derivative", help="Differentiate N times.")] = 1
+    order: Annotated[int, option("--order", metavar="N", panel="Derivative", help="Differentiate N times.")] = 1
     at: Annotated[
         str | None, option("--at", metavar="NAME", panel="Derivative", help="By the value of a named line: h, l1/h.")
     ] = None

@@ -78,9 +78,11 @@ def _files(paths: list[str]) -> list[ModelFile]:
     """The models named, and those in the folders named. Raises ModelError USE004 where there is none."""
     if not paths:
         raise fail("USE004", "no model was given", help="`gradcli check .` checks those of this folder")
+    from gradcli import api
+
     found: list[ModelFile] = []
     for text in paths:
-        if text != "-" and Path(text).is_dir():
+        if text != "-" and api.is_directory(Path(text)):
             found += [model_file(str(path)) for path in sorted(Path(text).rglob(f"*{SUFFIX}")) if path.is_file()]
         else:
             found.append(model_file(text))

@@ -21,6 +21,7 @@ from gradcli.interp.values import (
     OperatorV,
     RecomputeV,
     TupleV,
+    counted,
     describe,
     flatten,
     is_number,
@@ -107,15 +108,13 @@ def bind(callee: Any, args: list[Any], keywords: dict[str, Any], span: Span) -> 
     names = list(inputs)
     where = [Label(net.decl.name.span, "defined here")] if not net.scope.prelude else []
     if len(args) > len(names):
-        takes = f"{len(names)} input{'s' if len(names) != 1 else ''}"
-        raise fail(
-            "NAM020", f"{net.name} takes {takes} ({', '.join(names)}), {len(args)} are given", span, others=where
-        )
+        text = f"{net.name} takes {counted(len(names), 'input')}, {len(args)} are given"
+        raise fail("NAM020", text, span, others=where, help=f"`{_signature(net)}`")
     bound = dict(zip(names, args, strict=False))
     for name, value in keywords.items():
         if name not in inputs:
             guess = nearest(name, names)
-            help_ = f"did you mean `{guess}`?" if guess else None
+            help_ = f"did you mean `{guess}`?" if guess else f"`{_signature(net)}`"
             raise fail("NAM022", f"{net.name} has no input `{name}`", span, others=where, help=help_)
         if name in bound:
             raise fail("NAM022", f"{net.name}'s input `{name}` is given twice", span, others=where)
@@ -125,6 +124,12 @@ def bind(callee: Any, args: list[Any], keywords: dict[str, Any], span: Span) -> 
         plural = "s" if len(missing) > 1 else ""
         raise fail("NAM021", f"{net.name} needs its input{plural} {', '.join(missing)}", span, others=where)
     return bound
+
+
+def _signature(net: NetV) -> str:
+    """`norm(x, axis=None, keepdims=false)`"""
+    parts = (i.name.id + (f"={i.default.span.text}" if i.default is not None else "") for i in net.decl.inputs)
+    return f"{net.name}({', '.join(parts)})"
 
 
 # ── nets ────────────────────────────────────────────────────────────────────────────────────────────────────

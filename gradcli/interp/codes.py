@@ -101,6 +101,8 @@ _PAGES = (
           "net f(x: float) = x\n", "net f(x: f64) = x\n"),
     Entry("SHP117", "nothing to choose from", "The largest or smallest of no elements does not exist.",
           "net f(x: f64[0]) = max(x)\n", "net f(x: f64[1]) = max(x)\n"),
+    Entry("SHP119", "known only when the dims have sizes", "A loop is written out and a shape is made, so their numbers "
+          "are known before data. `check` looks at a net for all sizes, and leaves such a net to where it is used.", "", ""),
     Entry("SHP201", "matmul inner sizes differ", "The last dim of the left operand meets the last but one of the right.",
           "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y\n", "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y.T\n"),
     Entry("DIF001", "no derivative by an integer", "Integers and bools have no derivative; defaults and `all` leave them "

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays
 from gradcli.interp.dtypes import rank_of, settle
-from gradcli.interp.static import whole
-from gradcli.interp.values import Arr, ListV, LoopInt, describe, is_number
+from gradcli.interp.static import unknown, whole
+from gradcli.interp.values import Arr, ListV, LoopInt, counted, describe, is_number
 from gradcli.ir import dims as sizes
 from gradcli.ir.constants import unpack
 from gradcli.ir.dims import Poly, Size
@@ -209,7 +209,7 @@ def _fill(arr: Arr, items: list[Any]) -> list[Any]:
     """Put full slices for the ellipsis, or at the end. Raises ShapeError for too many indices."""
     used = sum(item is not None and item is not ELLIPSIS for item in items)
     if used > arr.rank:
-        raise ShapeError("SHP109", f"{used} indices for {arr}, which has {arr.rank} dims", (0,))
+        raise ShapeError("SHP109", f"{used} indices for {arr}, which has {counted(arr.rank, 'dim')}", (0,))
     missing = [slice(None)] * (arr.rank - used)
     places = [i for i, item in enumerate(items) if item is ELLIPSIS]
     if len(places) > 1:
@@ -257,7 +257,7 @@ def _slice_item(item: slice, size: Size) -> tuple[Size, Size, int]:
         position = whole(bound)
         if position is None or isinstance(bound, Arr):
             raise ShapeError(
-                "SHP110",
+                unknown(bound),
                 f"the bounds of a slice are known integers, not {describe(bound)}",
                 (),
                 "a slice whose size depends on data has no shape; index by an array of fixed size",

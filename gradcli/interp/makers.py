@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, expressions, indexing
+from gradcli.interp import arrays, expressions, indexing, static
 from gradcli.interp.scope import Data, Frame
 from gradcli.interp.signature import Site, nonnegative, operator, read_sizes
 from gradcli.interp.values import (
@@ -60,10 +60,10 @@ def _arange(site: Site, start: Any, stop: Any, step: Any) -> Arr:
     low, high = (0, start) if stop is None else (start, stop)
     for value in (low, high, step):
         if not is_number(value) or isinstance(value, bool):
-            raise ShapeError("SHP110", f"arange takes known numbers, not {describe(value)}")
+            raise ShapeError(static.unknown(value), f"arange takes known numbers, not {describe(value)}")
     if isinstance(low, Poly) or isinstance(high, Poly) or isinstance(step, Poly):
         if step != 1 or isinstance(low, float) or isinstance(high, float):
-            raise ShapeError("SHP110", "arange over a symbolic dim counts by 1")
+            raise ShapeError("SHP119", "arange over a dim without a size counts by 1")
         count: Size = high - low
     else:
         if step == 0:
@@ -88,10 +88,11 @@ def _arange(site: Site, start: Any, stop: Any, step: Any) -> Arr:
 @operator("linspace(start, stop, num=50)", "makers", "num numbers from start to stop, both included, evenly spaced.")
 def _linspace(site: Site, start: Any, stop: Any, num: Any) -> Arr:
     (count,) = read_sizes(num, "the number of points")
-    if isinstance(count, Poly) or count < 0 or not (is_number(start) and is_number(stop)):
-        raise ShapeError("SHP110", "linspace takes known numbers and a known number of points")
-    if isinstance(start, Poly) or isinstance(stop, Poly):
-        raise ShapeError("SHP110", "linspace takes known numbers")
+    for given in (count, start, stop):
+        if isinstance(given, Poly) or not is_number(given):
+            raise ShapeError(static.unknown(given), f"linspace takes known numbers, not {describe(given)}")
+    if isinstance(count, Poly) or isinstance(start, Poly) or isinstance(stop, Poly) or count < 0:
+        raise ShapeError("SHP110", f"the number of points is 0 or more, not {count}")
     count = int(count)
     if count <= SMALL:
         step = (stop - start) / (count - 1) if count > 1 else 0.0

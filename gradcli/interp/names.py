@@ -25,6 +25,13 @@ RANDOM: dict[str, dict[str, float]] = {
     "he_uniform": {"seed": 0},
     "he_normal": {"seed": 0},
 }
+# What other languages call what this one has.
+ELSEWHERE = {
+    "True": "true", "False": "false", "none": "None", "null": "None", "nil": "None", "NaN": "nan", "Inf": "inf",
+    "float": "f64(x)", "double": "f64(x)", "int": "i64(x)", "len": "size(x)",
+    "range": "for i in 0..n", "arctan": "atan", "arcsin": "asin", "arccos": "acos",
+    "arctan2": "atan2", "ln": "log", "amax": "max", "amin": "min",
+}  # fmt: skip
 # Operators of edition 2026 that this release does not have yet; their names are taken.
 LATER = (
     "jvp", "value_and_jvp", "vmap", "jacobian", "hessian", "hvp",
@@ -134,8 +141,15 @@ def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
             node.span,
             help=f"`param w: f32[3] = {node.id}(seed=1)`",
         )
-    guess = nearest(node.id, [*words, "true", "false", "None", "inf", "nan", "pi"])
     text = f"there is no `{node.id}` here"
+    if node.id in ELSEWHERE:
+        return fail("NAM001", text, node.span, help=f"write `{ELSEWHERE[node.id]}`")
+    odd = next((sign for sign in node.id if not sign.isascii()), None)
+    if odd is not None:
+        from unicodedata import name as letter
+
+        return fail("NAM001", f"{text}: it has a {letter(odd, 'letter')}", node.span)
+    guess = nearest(node.id, [*words, "true", "false", "None", "inf", "nan", "pi"])
     if node.id in scope.inputs:
         return fail(
             "NAM001",

@@ -241,7 +241,9 @@ def make_layer(ctx: Elaborator, frame: Frame, instance: Instance, statement: ast
     else:
         count = types.size_of(ctx, frame, statement.count)
         if isinstance(count, Poly) or count > 10_000:
-            raise fail("SHP110", "the number of layers is a known integer, at most 10_000", statement.count.span)
+            raise fail(
+                static.unknown(count), "the number of layers is a known integer, at most 10_000", statement.count.span
+            )
         made = LayerArrayV(tuple(_one_layer(ctx, instance, net, f"{name}.{k}", statement) for k in range(count)), name)
     ctx.run.layers[path] = made
     return made

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradcli.ops  # noqa: F401 - fills the registry
 from gradcli.interp import arrays, indexing, static
 from gradcli.interp.scope import Frame
-from gradcli.interp.values import (
-    Arr,
-    ListV,
-    TupleV,
-    describe,
-    is_number,
-)
+from gradcli.interp.values import Arr, ListV, TupleV, counted, describe, is_number
 from gradcli.ir import dims as sizes
 from gradcli.ir.dims import Poly, Size
 from gradcli.ir.primitive import ShapeError
@@ -53,8 +47,9 @@ def bind(
     if len(args) > len(names):
         raise fail(
             "NAM020",
-            f"{name} takes at most {len(names)} arguments ({', '.join(names)}), {len(args)} are given",
+            f"{name} takes at most {counted(len(names), 'argument')}, {len(args)} are given",
             node.span,
+            help=f"`{SURFACES[name].signature}`",
         )
     bound = dict(zip(names, args, strict=False))
     for key, value in kw.items():
@@ -64,7 +59,7 @@ def bind(
                 "NAM022",
                 f"{name} has no argument `{key}`",
                 node.span,
-                help=f"did you mean `{guess}`?" if guess else f"it takes {', '.join(names)}",
+                help=f"did you mean `{guess}`?" if guess else f"`{SURFACES[name].signature}`",
             )
         if key in bound:
             raise fail("NAM022", f"{name}'s argument `{key}` is given twice", node.span)
@@ -123,7 +118,7 @@ def read_axes(site: Site, axis: Any, arr: Arr) -> tuple[int, ...]:
         place = static.whole(item)
         if not isinstance(place, int) or not -arr.rank <= place < arr.rank:
             text = place if isinstance(place, int) else describe(item)
-            raise ShapeError("SHP111", f"{text} is no axis of {arr}, which has {arr.rank} dims", (0,))
+            raise ShapeError("SHP111", f"{text} is no axis of {arr}, which has {counted(arr.rank, 'dim')}", (0,))
         found.append(place % arr.rank)
     if len(set(found)) != len(found):
         raise ShapeError("SHP111", "an axis is named twice")
@@ -144,7 +139,7 @@ def read_sizes(value: Any, what: str = "a shape") -> tuple[Size, ...]:
     for item in given:
         size = static.whole(item) if is_number(item) else None
         if size is None:
-            raise ShapeError("SHP110", f"{what} is made of known integers, not {describe(item)}")
+            raise ShapeError(static.unknown(item), f"{what} is made of known integers, not {describe(item)}")
         found.append(size)
     if len(found) > arrays.MAX_RANK:
         raise ShapeError("SHP107", f"{what} of rank {len(found)}; at most {arrays.MAX_RANK} dims are possible")

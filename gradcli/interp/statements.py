@@ -281,11 +281,11 @@ def _bound(ctx: Elaborator, frame: Frame, expr: ast.Expr, what: str) -> int:
     known = static.whole(value) if is_number(value) else None
     if isinstance(known, Poly):
         raise fail(
-            "SHP110",
+            "SHP119",
             f"the {what} of a loop is a known integer; {known} has no size here",
             expr.span,
             notes=["give the dim a size to check this net: its loops are written out"],
         )
     if known is None:
-        raise fail("SHP110", f"the {what} of a loop is a known integer, not {describe(value)}", expr.span)
+        raise fail(static.unknown(value), f"the {what} of a loop is a known integer, not {describe(value)}", expr.span)
     return int(known)

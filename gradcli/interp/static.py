@@ -157,6 +157,25 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 """Operators that stay static on static numbers, so that they may be used in sizes: `floor(n / 2)`."""
 
 
+def unknown(value: Any) -> str:
+    """The code for a value that had to be a known integer: SHP119 where it will be, once symbolic dims have sizes."""
+    if isinstance(value, Poly):
+        return "SHP119"
+    graph_value = getattr(value, "value", None)
+    if graph_value is None or not hasattr(graph_value, "node"):
+        return "SHP110"
+    work, seen, sized = [graph_value], set(), False
+    while work:
+        node = work.pop().node
+        if node is None:  # an input: data
+            return "SHP110"
+        if node not in seen:
+            seen.add(node)
+            sized = sized or node.prim.name in ("dim_size", "iota")
+            work.extend(node.inputs)
+    return "SHP119" if sized else "SHP110"
+
+
 def whole(value: Any) -> Size | None:
     """A static value as an exact integer, or None."""
     if isinstance(value, bool):

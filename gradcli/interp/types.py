@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import expressions, names, static
 from gradcli.interp.scope import Frame
-from gradcli.interp.values import show_type
+from gradcli.interp.values import describe, show_type
 from gradcli.ir import dims as sizes
 from gradcli.ir.dims import Poly, Size
 from gradcli.syntax import ast
@@ -92,12 +92,13 @@ def _constant_size(ctx: Elaborator, frame: Frame, expr: ast.Name) -> Any:
 
 
 def size_of(ctx: Elaborator, frame: Frame, expr: Any) -> Size:
-    """An expression in a type or in brackets after a net's name, as a size. Raises ModelError SHP110."""
-    value = static.whole(expressions.evaluate(ctx, frame, expr, dims_first=True))
+    """An expression in a type or in brackets after a net's name, as a size. Raises ModelError SHP110 or SHP119."""
+    given = expressions.evaluate(ctx, frame, expr, dims_first=True)
+    value = static.whole(given)
     if value is None:
-        raise fail("SHP110", "a size is a known integer", expr.span)
+        raise fail(static.unknown(given), f"a size is a known whole number, not {describe(given)}", expr.span)
     if not isinstance(value, Poly) and value < 0:
-        raise fail("SHP110", f"a size is not negative: {value}", expr.span)
+        raise fail("SHP110", f"a size is 0 or more, not {value}", expr.span)
     if not isinstance(value, Poly) and value >= 1 << 62:
         raise fail("SHP110", "this size does not fit into 63 bits", expr.span)
     return value

@@ -181,6 +181,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | Poly)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 dim`, `2 dims`"""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def describe(value: Any) -> str:
     """What a value is, for a message."""
     match value:

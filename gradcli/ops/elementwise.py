@@ -189,8 +189,9 @@ trunc = elementwise("trunc", "trunc", flat=True, samples=FLAT, doc="The next who
 isfinite = elementwise("isfinite", "isfinite", flat=True, result="bool", samples=FLAT, doc="Neither infinite nor nan.")
 isnan = elementwise("isnan", "isnan", flat=True, result="bool", samples=FLAT, doc="Whether it is nan.")
 
-for _name in ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"):
-    elementwise(_name, _name, arity=2, flat=True, result="bool", doc=f"Whether x is {_name.replace('_', ' or ')} y.",
+COMPARISONS = {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!="}
+for _name, _sign in COMPARISONS.items():
+    elementwise(_name, _name, arity=2, flat=True, result="bool", doc=f"Whether x {_sign} y.",
                 samples=[Sample(([1.0, 2.0, 3.0], 2.0), differentiable=False), Sample(([1, 2], [2, 2]))])  # fmt: skip
 _BOOLS = [Sample(([True, False, True], [[True], [False]]))]
 logical_and = elementwise("logical_and", "logical_and", arity=2, flat=True, samples=_BOOLS, doc="Whether both hold.")

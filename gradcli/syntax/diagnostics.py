@@ -135,5 +135,6 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     """The word that was probably meant, or None."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word, sorted(set(words)), n=1, cutoff=0.6)
+    cutoff = 0.6 if len(word) > 4 else 0.7  # short words are alike by chance
+    found = get_close_matches(word, sorted(set(words)), n=1, cutoff=cutoff)
     return found[0] if found else None

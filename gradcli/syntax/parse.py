@@ -46,6 +46,7 @@ def _refuse_edition(source: Source, tokens: list[Token]) -> None:
         year = source.text[spoken[1].start : spoken[1].end].replace("_", "")
         if year not in map(str, EDITIONS):
             newer = len(year) > 4 or int(year) > max(EDITIONS)
+            year = year if len(year) < 20 else f"{year[:8]}…"
             raise fail(
                 "EDN001",
                 f"edition {year} needs another gradcli: this one knows edition {', '.join(map(str, EDITIONS))}",
