@@ -24,6 +24,8 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
         name = open_model(file).name if not (file.path and str(file.path) == "-") else "<stdin>"
         program = open_program(file, request)
     except ModelError as error:
+        if unreadable(error):
+            raise
         return CheckResult(name, error.diagnostics)
     found: list[Diagnostic] = []
     checked: list[CheckedNet] = []
@@ -46,6 +48,11 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
         except ModelError as error:
             found.extend(error.diagnostics)
     return CheckResult(program.scope.source.name, _once(found), tuple(checked))
+
+
+def unreadable(error: ModelError) -> bool:
+    """Whether there is no text to look at: wrong use, and no finding in a model."""
+    return error.diagnostics[0].code == "DAT110"
 
 
 def _unused_inputs(program: Program) -> list[Diagnostic]:

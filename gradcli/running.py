@@ -13,8 +13,9 @@ from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Builder, Graph, Value
+from gradcli.record import replace
 from gradcli.request import Entry, ModelFile, Request, Result
-from gradcli.syntax.diagnostics import Diagnostic, fail, nearest
+from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +96,11 @@ def feed_arrays(prepared: Prepared, machine: Machine) -> list[Any]:
     inputs: list[Any] = [None] * len(prepared.graph.inputs)
     fed: Fed
     for fed in (*prepared.inputs, *prepared.params, *prepared.data):
-        inputs[fed.position] = array_of(fed, machine)
+        try:
+            inputs[fed.position] = array_of(fed, machine)
+        except ModelError as error:
+            place = prepared.origins.get(fed.name)
+            raise ModelError([replace(d, span=d.span or place) for d in error.diagnostics], error.exit_code) from None
     return inputs
 
 
@@ -226,6 +231,9 @@ def _sens_pairs(request: Request, words: dict[str, Aval]) -> dict[str, Any] | No
         head, has, tail = text.partition("=")
         if has and head.strip() in words and not tail.startswith("="):
             pairs[head.strip()] = tail
+        elif has and head.strip().isidentifier() and not tail.startswith("="):
+            what = "output" if request.order == 1 else "gradient"
+            raise fail("DIF005", f"there is no {what} `{head.strip()}` to weight", notes=[listed])
         else:
             unnamed.append(text)
     if unnamed and (pairs or len(unnamed) != len(words)):

@@ -32,7 +32,7 @@ def find_models(paths: Sequence[Path]) -> list[Path]:
     """The `.net` files among `paths` and below its directories, each once, in order. Raises ModelError DAT110."""
     found: dict[Path, None] = {}
     for path in paths:
-        if is_directory(path):
+        if str(path) != "-" and is_directory(path):
             for directory, inside, files in os.walk(path):
                 inside[:] = sorted(d for d in inside if not d.startswith("."))
                 found.update(dict.fromkeys(Path(directory) / f for f in sorted(files) if f.endswith(".net")))
@@ -61,9 +61,11 @@ def run_cases(
     on_start: Callable[[int], None] | None,
 ) -> list[CaseResult]:
     """Run every case whose title or file matches; `on_start` gets their number, `on_case` each result."""
-    from gradcli.api import machine_of, open_program
+    from gradcli.api import machine_of, open_program, read_consts
+    from gradcli.checking import unreadable
 
     machine = machine_of(request)
+    read_consts(request.consts)  # what cannot be read is no finding in a model
     work: list[tuple[Path, Program | None, ast.Case | None, ModelError | None]] = []
     for path in find_models(paths):
         try:
@@ -71,6 +73,8 @@ def run_cases(
             cases = [c for c in program.scope.cases if match is None or match in c.title.value or match in str(path)]
             work.extend((path, program, case, None) for case in cases)
         except ModelError as refused:
+            if unreadable(refused):
+                raise
             work.append((path, None, None, refused))
     if on_start is not None:
         on_start(len(work))

@@ -55,7 +55,8 @@ def wrong_use(error: Any, made: Any) -> ModelError:
     kind, option = type(error).__name__, getattr(error, "option_name", None)
     known = [name for param in made.params for name in param.opts if name.startswith("-")] + ["--help"]
     if kind == "NoSuchOption":
-        meant = nearest(str(option), known)
+        bare = nearest(str(option).lstrip("-"), [name.lstrip("-") for name in known if name.startswith("--")])
+        meant = f"--{bare}" if bare else None
         help = f"did you mean `{meant}`?" if meant else f"gradcli {made.name} --help lists the options"
         return fail("USE002", f"`{made.name}` has no option `{option}`", help=help)
     param = getattr(error, "param", None)
@@ -67,10 +68,21 @@ def wrong_use(error: Any, made: Any) -> ModelError:
     if option is not None:  # an option without its value
         return fail("USE003", words[:1].lower() + words[1:])
     if name is not None:
+        number = re.match(r"'?(.*?)'? is not (?:a valid (int|float)|in the range)", words)
+        if number is not None and param is not None:
+            return fail("USE003", f"`{name}` is {_number(param)}, not `{number[1][:40]}`")
         return fail("USE003", f"`{name}`: {words[:1].lower() + words[1:]}")
-    if extra := re.match(r"Got unexpected extra arguments? \((.*)\)", words):
+    if extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", words):
         return fail("USE004", f"`{made.name}` takes no further argument: {extra[1]}")
     return fail("USE003", words[:1].lower() + words[1:])
+
+
+def _number(param: Any) -> str:
+    """`a whole number from 1 to 17`"""
+    low, high = getattr(param.type, "min", None), getattr(param.type, "max", None)
+    kind = "a whole number" if "int" in str(param.type.name).lower() else "a number"
+    bounds = (f" from {low:g}" if low is not None else "") + (f" to {high:g}" if high is not None else "")
+    return kind + (f"{bounds} on" if low is not None and high is None else bounds)
 
 
 # ── help ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -66,7 +66,7 @@ def completion_verb(
     shell: Annotated[
         str,
         typer.Argument(
-            metavar="bash|zsh|fish", help="Which shell.", callback=one_of("SHELL", SHELLS), show_default=False
+            metavar="bash|zsh|fish", help="Which shell.", callback=one_of("completion", SHELLS), show_default=False
         ),
     ],
 ) -> int:

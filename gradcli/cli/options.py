@@ -107,7 +107,9 @@ class Model:
 
 
 def model_file(path: str) -> ModelFile:
-    """A path as typed, or `-`."""
+    """A path as typed, or `-`. Raises ModelError USE004 for none."""
+    if not path:
+        raise fail("USE004", "the path of the model is empty")
     return ModelFile(path=Path(path), name="<stdin>" if path == "-" else path)
 
 

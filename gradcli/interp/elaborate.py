@@ -189,7 +189,9 @@ class Elaborator:
             size = static.whole(value) if is_number(value) else None
             if size is None or (not isinstance(size, Poly) and size < 0):
                 raise fail(
-                    "SHP110", f"dim {name} is a known integer, 0 or more; this is {describe(value)}", item.value.span
+                    "SHP110",
+                    f"dim {name} is a known integer, 0 or more, not {size if size is not None else describe(value)}",
+                    (override or item.value).span,
                 )
             if not isinstance(size, Poly) and size >= 1 << 62:
                 raise fail("SHP110", f"dim {name} does not fit into 63 bits", item.value.span)

@@ -73,6 +73,7 @@ class Program:
         self.scope = load_scope(source, base, path)
         self.options = options or Options()
         self._refuse_unknown_consts()
+        self._try_overrides()
 
     @classmethod
     def of_expression(cls, source: Source, base: Path, options: Options | None = None) -> Program:
@@ -82,6 +83,16 @@ class Program:
         program.options = options or Options()
         program.scope.nets["expression"] = expression_net(source)
         return program
+
+    def _try_overrides(self) -> None:
+        """What the user gives for a const or dim has a meaning, also where the net that runs does not use it."""
+        if self.options.consts:
+            ctx = Elaborator(self.scope, self.options)
+            for name, expr in self.options.consts.items():
+                try:
+                    ctx.const(self.scope, name) if name in self.scope.consts else ctx.file_dim(self.scope, name)
+                except ShapeError as error:
+                    raise fail(error.code, error.message, expr.span, help=error.help) from None
 
     def _refuse_unknown_consts(self) -> None:
         known = [*self.scope.consts, *self.scope.dims]

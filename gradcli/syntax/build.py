@@ -254,7 +254,7 @@ class Builder:
         value = int(plain) if len(plain) < 20 else LARGEST + 1
         if value > LARGEST:
             what = f"a whole number of {len(plain)} digits" if len(plain) > 30 else plain
-            help = f"the largest is {LARGEST}, the smallest -2**63; for a float write `{plain[0]}.{plain[1:4]}e{len(plain) - 1}`"
+            help = f"i64 ends at {LARGEST} and -2**63; for a float write `{plain[0]}.{plain[1:4]}e{len(plain) - 1}`"
             self._report("SYN009", f"{what} does not fit into i64", span, help=help)
             value = 0
         elif plain != digits and digits != "0":
