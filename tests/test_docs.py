@@ -16,6 +16,7 @@ from tools.transcripts import Scratch, pages
 
 EXAMPLES = [pytest.param(doc, id=doc.name) for doc in operator_docs() if doc.example.startswith("gradcli ")]
 PIPES = [pytest.param(doc, id=doc.name) for doc in operator_docs() if "| gradcli " in doc.example]
+OTHERS = [ROOT / name for name in ("CHANGELOG.md", "benchmarks/README.md", "models/README.md")]
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`]*`")
 LINK = re.compile(r"\]\((?P<page>[^)#:]*)(?:#(?P<anchor>[^)]*))?\)")
@@ -40,8 +41,7 @@ def test_every_operator_has_an_example() -> None:
     assert {param.id for param in (*EXAMPLES, *PIPES)} == {doc.name for doc in operator_docs()}
 
 
-@pytest.mark.parametrize("page", [*pages(), *(ROOT / name for name in ("models/README.md", "benchmarks/README.md", "CHANGELOG.md"))],
-                         ids=lambda page: str(page.relative_to(ROOT)))  # fmt: skip
+@pytest.mark.parametrize("page", [*pages(), *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.finditer(CODE.sub("", FENCED.sub("", page.read_text(encoding="utf-8")))):
         target = page.parent / link["page"] if link["page"] else page

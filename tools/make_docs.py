@@ -44,10 +44,10 @@ def operators_page() -> str:
         GENERATED,
         "# Operators",
         "",
-        "What a model can call; `gradcli ops NAME` prints one of them. `x` and `y` are the operands, `ct` is the cotangent",
-        "that arrives. What holds at kinks, ties and poles stands behind the derivative; why, on",
-        "[derivative conventions](derivative-conventions.md). Operators that are signs (`+ - * / % @ **`, comparisons,",
-        "`and or not`, `a if c else b`) are on [the language](language.md#expressions).",
+        "What a model can call; `gradcli ops NAME` prints one of them. `x` and `y` are the operands, `ct` is the",
+        "cotangent that arrives. What holds at kinks, ties and poles stands behind the derivative; why, on",
+        "[derivative conventions](derivative-conventions.md). Operators that are signs (`+ - * / % @ **`,",
+        "comparisons, `and or not`, `a if c else b`) are on [the language](language.md#expressions).",
         "",
         *[f"- [{_title(family)}](#{family.replace(' ', '-')})" for family in families],
         "- [Primitives](#primitives)",
@@ -94,8 +94,8 @@ def _primitives() -> list[str]:
     ]
     return [
         *_heading("primitives", "Primitives"),
-        "What the operators above are made of, beside those of the same name. A model cannot call these; `gradcli show`",
-        "prints them.",
+        "What the operators above are made of, beside those of the same name. A model cannot call these;",
+        "`gradcli show` prints them.",
         "",
         *_table(("primitive", "gives", "derivative"), rows),
     ]

@@ -110,7 +110,7 @@ class DataFile:
 
     def _irregular(self, mode: int) -> ModelError:
         if stat.S_ISDIR(mode):
-            if not self.name:
+            if not self.name.strip():
                 return self.fail("DAT001", "the path of the data is empty")
             return self.fail("DAT002", "{} is a folder, not a file")
         what = "a named pipe" if stat.S_ISFIFO(mode) else "not a regular file"

@@ -72,6 +72,8 @@ def read_header(stream: BinaryIO | _Recorder, what: str, file: DataFile) -> Layo
     if magic != MAGIC:
         raise not_npy(magic, what, file)
     version = _exactly(stream, 2)
+    if len(version) < 2:
+        raise file.fail("DAT011", f"{what} is cut off inside its header")
     width = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}.get(version)
     if width is None:
         raise file.fail("DAT010", f"{what} has an .npy header of unknown version {'.'.join(map(str, version))}")
@@ -130,7 +132,8 @@ def _fields(header: bytes, utf8: bool, what: str, file: DataFile) -> dict[str, A
                 fields = ast.literal_eval(text.replace("L,", ",").replace("L)", ")"))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise file.fail("DAT010", f"{what} has an .npy header that cannot be read") from None
-    if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
+    twice = isinstance(fields, dict) and any(text.count(f"'{key}'") > 1 for key in fields)
+    if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"} or twice:
         raise file.fail("DAT010", f"{what} has an .npy header without exactly descr, fortran_order and shape")
     return fields
 

@@ -18,6 +18,7 @@ from gradcli.data.stored import Stored, missing
 from gradcli.record import record
 from gradcli.syntax.diagnostics import ModelError, nearest
 
+MISSING = ("null", "none", "na", "n/a", "nil", "missing", "?")
 FLOAT_MARKS = frozenset(".eEnNiI")
 BOOLS = {"true": 1, "false": 0}
 
@@ -78,25 +79,26 @@ class _Table:
 
     def cells(self, line: str) -> list[str]:
         if '"' in line:
-            return next(csv.reader([line], delimiter=self.separator or " ", skipinitialspace=True))
+            return next(csv.reader([line], delimiter=self.separator or " ", skipinitialspace=True, strict=True))
         return line.split(self.separator)
 
 
 def _table(file: DataFile) -> _Table:
     lines = [
         (number, line)
-        for number, line in enumerate(decode(file).splitlines(), start=1)
+        for number, line in enumerate(decode(file).replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if not lines:
         raise file.fail("DAT004", "{} holds no numbers")
     separator = next((mark for mark in ";\t," if mark in lines[0][1]), None)
-    first = _Table(lines, separator, [], []).cells(lines[0][1])
+    first = _cells(_Table(lines, separator, [], []), file, *lines[0])
     if any(_number(cell) is not None for cell in first):
         return _Table(lines, separator, [], first)
     names = [cell.strip() for cell in first]
-    if len(lines) == 1:
-        raise _not_a_number(file, lines[0][0], 1, first[0])
+    for place, name in enumerate(names, start=1):
+        if len(lines) == 1 or not _is_name(name):
+            raise _not_a_number(file, lines[0][0], place, first[place - 1])
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise file.fail("DAT008", f"{{}} has two columns named `{printable(twice)}`")
@@ -106,7 +108,7 @@ def _table(file: DataFile) -> _Table:
 def _numbers(table: _Table, file: DataFile, column: int | None) -> tuple[int, Numbers, str | None]:
     """How many rows, their numbers, and `bool` where all of them are true or false."""
     numbers, width, bools = Numbers.empty(), len(table.first), 0
-    for line, cells in _rows(table):
+    for line, cells in _rows(table, file):
         if len(cells) != width:
             had = "names" if table.names else "numbers"
             raise file.fail("DAT032", f"{{}}:{line}: this row has {len(cells)} numbers, the first line {width} {had}")
@@ -122,9 +124,21 @@ def _numbers(table: _Table, file: DataFile, column: int | None) -> tuple[int, Nu
     return len(table.lines), numbers, "bool"
 
 
-def _rows(table: _Table) -> Iterator[tuple[int, list[str]]]:
+def _rows(table: _Table, file: DataFile) -> Iterator[tuple[int, list[str]]]:
     for line, text in table.lines:
-        yield line, table.cells(text)
+        yield line, _cells(table, file, line, text)
+
+
+def _cells(table: _Table, file: DataFile, line: int, text: str) -> list[str]:
+    try:
+        return table.cells(text)
+    except csv.Error:
+        raise file.fail("DAT031", f"{{}}:{line}: a quote is not closed") from None
+
+
+def _is_name(text: str) -> bool:
+    """A column's name: what begins like a number, or says that one is missing, was meant as a number."""
+    return bool(text) and text[0] not in "0123456789+-." and text.lower() not in MISSING
 
 
 def _row(cells: list[str], file: DataFile, line: int, column: int) -> tuple[list[int] | list[float], bool, int]:

@@ -81,7 +81,7 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
         ("pipe.npy", "DAT002", "pipe.npy is a named pipe"),
         ("@/dev/zero", "DAT002", "/dev/zero is not a regular file"),
         ("@.", "DAT002", ". is a folder, not a file"),
-        ("@", "DAT002", " is a folder, not a file"),
+        ("@", "DAT001", "the path of the data is empty"),
         ("circle.npy", "DAT003", "circle.npy cannot be read: its symbolic links go in a circle"),
         ("file/x.npy", "DAT003", "file/x.npy cannot be read: not a directory"),
         ("a\0b.npy", "DAT003", "a\\x00b.npy cannot be read: its name holds a NUL character"),

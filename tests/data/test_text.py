@@ -210,3 +210,24 @@ def test_documents_of_other_kinds(tmp_path: Path) -> None:
     assert refused(tmp_path, '{"schema": "gradcli.test/1"}', "g.json").code == "DAT033"
     assert refused(tmp_path, '{"schema": "gradcli.grad/1", "grads": [1]}', "g.json").code == "DAT033"
     assert refused(tmp_path, '{"schema": "gradcli.grad/1", "grads": 7}', "g.json").code == "DAT033"
+
+
+@pytest.mark.parametrize("first", ["1/2", "0x10", "1_0", "1j", "null", "NA", "-", "x,"])
+def test_a_first_line_that_is_neither_numbers_nor_names_is_refused(tmp_path: Path, first: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{first}\n1\n2\n")
+    with pytest.raises(ModelError) as caught:
+        open_array("t.csv", base=tmp_path).load()
+    assert caught.value.diagnostics[0].code == "DAT031"
+
+
+def test_a_quote_that_is_not_closed(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('"1\n2\n')
+    with pytest.raises(ModelError) as caught:
+        open_array("t.csv", base=tmp_path).load()
+    assert caught.value.diagnostics[0].code == "DAT031"
+
+
+def test_rows_end_at_line_feeds_only(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("1\x0c2\n3\n")
+    with pytest.raises(ModelError):
+        open_array("t.csv", base=tmp_path).load()
