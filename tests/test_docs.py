@@ -1,4 +1,4 @@
-"""The generated pages: every example of an operator runs, every link of the manual leads somewhere."""
+"""The generated pages: operators' examples run, errors' texts show them; and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradcli import api
 from gradcli.opsdoc import OperatorDoc, operator_docs
+from gradcli.request import ModelFile, Request
+from gradcli.rules import entries
+from gradcli.syntax.codes import Entry
 from tests.conftest import ROOT, Cli
 from tools import make_docs
 from tools.transcripts import Scratch, pages
 
+MODEL_WORDS = ("net ", "const ", "dim ", "import ", "input ", "edition ", "case ", "#")
 EXAMPLES = [pytest.param(doc, id=doc.name) for doc in operator_docs() if doc.example.startswith("gradcli ")]
 PIPES = [pytest.param(doc, id=doc.name) for doc in operator_docs() if "| gradcli " in doc.example]
+MODELS = [
+    pytest.param(entry, id=entry.code)
+    for entry in entries().values()
+    if entry.code[:3] in ("SYN", "NAM", "SHP", "DIF", "EDN", "NUM") and entry.broken.startswith(MODEL_WORDS)
+]
 OTHERS = [ROOT / name for name in ("CHANGELOG.md", "benchmarks/README.md", "models/README.md")]
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`]*`")
@@ -39,6 +49,15 @@ def test_the_example_of_a_transformation_runs(doc: OperatorDoc, tmp_path: Path) 
 
 def test_every_operator_has_an_example() -> None:
     assert {param.id for param in (*EXAMPLES, *PIPES)} == {doc.name for doc in operator_docs()}
+
+
+@pytest.mark.parametrize("entry", MODELS)
+def test_the_text_of_a_page_shows_its_error(entry: Entry, tmp_path: Path) -> None:
+    path = tmp_path / ("self.net" if "self.net" in entry.broken else "model.net")
+    for text, wanted in ((entry.broken, {entry.code}), (entry.repaired, set())):
+        path.write_text(text, encoding="utf-8")
+        (found,) = api.check([ModelFile(path, name=path.name)], Request())
+        assert {diagnostic.code for diagnostic in found.diagnostics} - {"NAM008"} == wanted, text
 
 
 @pytest.mark.parametrize("page", [*pages(), *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))

@@ -112,7 +112,7 @@ BROKEN = {
     "other bytes": (b"hello, world", "DAT010"),
     "a zip": (b"PK\x03\x04" + bytes(40), "DAT005"),
     "version 4": (header("{}", version=4)[:6] + b"\x04\x00\x00\x00", "DAT010"),
-    "version cut off": (b"\x93NUMPY\x01", "DAT010"),
+    "version cut off": (b"\x93NUMPY\x01", "DAT011"),
     "length cut off": (b"\x93NUMPY\x01\x00\x10", "DAT011"),
     "header cut off": (header("{'descr': ", length=500), "DAT011"),
     "no header": (header(""), "DAT011"),
