@@ -57,7 +57,8 @@ def test_the_text_of_a_page_shows_its_error(entry: Entry, tmp_path: Path) -> Non
     for text, wanted in ((entry.broken, {entry.code}), (entry.repaired, set())):
         path.write_text(text, encoding="utf-8")
         (found,) = api.check([ModelFile(path, name=path.name)], Request())
-        assert {diagnostic.code for diagnostic in found.diagnostics} - {"NAM008"} == wanted, text
+        codes = {diagnostic.code for diagnostic in found.diagnostics}
+        assert codes - ({"NAM008"} - wanted) == wanted, text  # some texts are items without a net
 
 
 @pytest.mark.parametrize("page", [*pages(), *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))

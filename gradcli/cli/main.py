@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one command: 0, 1, 2, 3, 70 or 130, as the manual has them."""
+    sys.stdout, sys.stderr = _opened(sys.stdout), _opened(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         _never_fail(stream)
     try:
@@ -159,6 +160,11 @@ def _drop(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def _opened(stream: TextIO | None) -> TextIO:
+    """A stream that was closed before we began (`>&-`) is None; what goes there goes nowhere."""
+    return stream if stream is not None else open(os.devnull, "w", encoding="utf-8")
 
 
 def _never_fail(stream: TextIO) -> None:
