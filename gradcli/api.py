@@ -17,7 +17,7 @@ from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
 from gradcli.record import replace
 from gradcli.request import CaseResult, CheckResult, Entry, ModelFile, Request, Result, Stage
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import ModelError, Source, fail, nearest
+from gradcli.syntax.diagnostics import ModelError, Source, fail, listed, nearest
 
 if TYPE_CHECKING:
     from gradcli.differentiate import Derived
@@ -71,8 +71,8 @@ def read_feeds(program: Program, request: Request) -> dict[str, Feed]:
         if extra:
             raise fail(
                 "DAT102",
-                f"{request.inputs_file} holds {', '.join(extra)}, which the net does not take",
-                notes=[f"its inputs: {', '.join(sorted(names)) or 'none'}"],
+                f"{request.inputs_file} holds {listed(extra)}, which the net does not take",
+                notes=[f"its inputs: {listed(sorted(names)) or 'none'}"],
             )
     for name, text in request.inputs:
         feeds[name] = value_feed(program, f"-i {name}", text)
@@ -140,12 +140,12 @@ def read_params(prepared: Prepared, request: Request) -> Prepared:
         guess = nearest(extra[0], known)
         raise fail(
             "DAT104",
-            f"{where} holds {', '.join(extra)}, which {prepared.net} does not have",
-            notes=[f"its params: {', '.join(known) or 'none'}"],
+            f"{where} holds {listed(extra)}, which {prepared.net} does not have",
+            notes=[f"its params: {listed(known) or 'none'}"],
             help=f"did you mean `{guess}`?" if guess else None,
         )
     if missing and request.params_file is not None and not request.partial:
-        raise fail("DAT103", f"{where} lacks {', '.join(missing)}", help="keep their first values: `--partial`")
+        raise fail("DAT103", f"{where} lacks {listed(missing)}", help="keep their first values: `--partial`")
     params = []
     for fed in prepared.params:
         feed = given.get(fed.name)

@@ -15,7 +15,7 @@ from gradcli.ir.graph import Builder, Graph, Node, Value, apply
 from gradcli.passes.dce import dce
 from gradcli.record import record
 from gradcli.request import Request
-from gradcli.syntax.diagnostics import Diagnostic, fail, nearest
+from gradcli.syntax.diagnostics import Diagnostic, fail, listed, nearest
 
 Reason = Callable[[], dict[str, object] | None]
 
@@ -60,7 +60,7 @@ def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], 
         return _words(prepared, request.wrt, [*inputs, *named], floats, params), notes
     if request.get_by_list and len(params) < len(named):
         left = [t.name for t in named if t not in params]
-        notes.append(Diagnostic("DIF001", f"left out, as not float: {', '.join(left)}", severity="note"))
+        notes.append(Diagnostic("DIF001", f"left out, as not float: {listed(left)}", severity="note"))
     if request.get_by_list and not params:
         raise fail("DIF003", f"{prepared.net} has no params", help="declare one: `param w: f32[3] = zeros()`")
     if request.get_all or not request.get_by_list:
@@ -72,7 +72,7 @@ def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], 
                 help="by its params: `--get-by-list`" if params else None,
             )
         if left and (request.get_all or inputs[0] not in floats):
-            notes.append(Diagnostic("DIF001", f"left out, as not float: {', '.join(left)}", severity="note"))
+            notes.append(Diagnostic("DIF001", f"left out, as not float: {listed(left)}", severity="note"))
     chosen = (floats if request.get_all else []) + (params if request.get_by_list else [])
     return chosen or floats[:1], notes
 
@@ -107,7 +107,7 @@ def _words(
                 f"{prepared.net} has no input or param `{word}`"
                 if word not in ("all", "params")
                 else f"{prepared.net} has no {'float inputs' if word == 'all' else 'params'}",
-                notes=[f"inputs and params: {', '.join(names) or 'none'}"],
+                notes=[f"inputs and params: {listed(names) or 'none'}"],
                 help=f"did you mean `{guess}`?" if guess else None,
             )
         chosen.extend(t for t in found if t not in chosen)

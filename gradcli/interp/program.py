@@ -23,7 +23,7 @@ from gradcli.ir.graph import Graph, Value
 from gradcli.ir.primitive import ShapeError
 from gradcli.record import record
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span, fail, nearest
+from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span, fail, listed, nearest
 
 
 @record(eq=False)
@@ -99,7 +99,7 @@ class Program:
         for name in self.options.consts:
             if name not in known:
                 guess = nearest(name, known)
-                have = f"it has {', '.join(known)}" if known else "it has none"
+                have = f"it has {listed(known)}" if known else "it has none"
                 raise fail(
                     "NAM001",
                     f"{self.scope.source.name} has no const or dim `{name}`; {have}",
@@ -182,8 +182,8 @@ class Program:
             guess = nearest(extra[0], names)
             raise fail(
                 "DAT102",
-                f"{decl.name.id} has no input {', '.join(f'`{e}`' for e in extra)}",
-                notes=[f"its inputs: {', '.join(names) or 'none'}"],
+                f"{decl.name.id} has no input {listed(f'`{e}`' for e in extra)}",
+                notes=[f"its inputs: {listed(names) or 'none'}"],
                 help=f"did you mean `{guess}`?" if guess else None,
             )
         ctx = Elaborator(self.scope, self.options)
@@ -318,7 +318,7 @@ def output_names(ctx: Elaborator, decl: ast.Net, result: Any) -> tuple[str, ...]
 
 def _list_nets(nets: Mapping[str, ast.Net]) -> str:
     rows = [f"{n} (line {d.name.span.line})" for n, d in nets.items()]
-    return f"its nets: {', '.join(rows)}" if rows else "it has no nets"
+    return f"its nets: {listed(rows)}" if rows else "it has no nets"
 
 
 def expression_net(source: Source) -> ast.Net:

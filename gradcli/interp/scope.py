@@ -86,7 +86,6 @@ class Frame:
     serial: int = 0
     depth: int = 0
     loop_vars: set[str] = field(default_factory=set)
-    in_loop: int = 0
 
     def bind(self, name: str, value: Any, span: Span, what: str = "name") -> None:
         self.serial += 1

@@ -37,20 +37,8 @@ MAX_TURNS = 100_000  # loops are written out
 def run_body(ctx: Elaborator, frame: Frame, net: ast.Net) -> Any:
     """The results of a net in a frame whose inputs are bound. Raises Poisoned where a statement was refused."""
     result: Any = None
-    returned = False
-    for statement in net.body:
-        if returned:
-            ctx.keep(fail("NAM012", "nothing runs after `return`", statement.span))
-            break
-        if isinstance(statement, ast.Return):
-            returned = True
-            result = _guarded(ctx, frame, statement)
-        elif isinstance(statement, ast.Param | ast.Layer):
-            _guarded(ctx, frame, statement)
-        else:
-            _guarded(ctx, frame, statement)
-    if not returned:
-        raise fail("NAM012", f"{net.name.id} has no `return`", net.name.span)
+    for statement in net.body:  # the parser saw to it that the last one is the only `return`
+        result = _guarded(ctx, frame, statement)
     if result is POISON:
         raise Poisoned
     return calls.check_results(ctx, frame, net, result, net.body[-1].span)
@@ -103,17 +91,8 @@ def execute(ctx: Elaborator, frame: Frame, statement: ast.Statement) -> Any:
         case ast.Return():
             return _return(ctx, frame, statement)
         case ast.Param():
-            if frame.in_loop:
-                raise fail("NAM013", "a param is declared at the top of a net's body, not in a loop", statement.span)
             return params.declare_param(ctx, frame, statement)
         case ast.Layer():
-            if frame.in_loop:
-                raise fail(
-                    "NAM013",
-                    "a layer is declared at the top of a net's body, not in a loop",
-                    statement.span,
-                    help=f"declare an array of layers: `layer {statement.name.id}[n] = …`",
-                )
             return params.declare_layer(ctx, frame, statement)
         case ast.For():
             return loop(ctx, frame, statement)
@@ -258,7 +237,6 @@ def loop(ctx: Elaborator, frame: Frame, statement: ast.For) -> None:
     ctx.may_bind(frame, statement.var)
     before = set(frame.names)
     shadowed = frame.names.get(statement.var.id)
-    frame.in_loop += 1
     errors = len(ctx.run.errors)
     try:
         for i in range(start, stop):
@@ -270,7 +248,6 @@ def loop(ctx: Elaborator, frame: Frame, statement: ast.For) -> None:
                 raise Poisoned
             ctx.check_size(statement.span)
     finally:
-        frame.in_loop -= 1
         frame.names.pop(statement.var.id, None)
         if shadowed is not None:
             frame.names[statement.var.id] = shadowed

@@ -131,6 +131,13 @@ def fail(
     return ModelError(Diagnostic(code, message, span, label, tuple(others), tuple(notes), help), exit_code)
 
 
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """`a, b, c`, or `a, b, … and 40 more`; long names are cut."""
+    every = [name if len(name) <= 60 else f"{name[:57]}…" for name in names]
+    text = ", ".join(every[:most])
+    return text if len(every) <= most else f"{text}, … and {len(every) - most:_} more"
+
+
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """The word that was probably meant, or None."""
     from difflib import get_close_matches
