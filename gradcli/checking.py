@@ -14,6 +14,8 @@ from gradcli.request import CheckedNet, CheckResult, ModelFile, Request
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import USAGE, Diagnostic, ModelError, nearest
 
+MOST = 100  # findings shown of one file
+
 
 def check_file(file: ModelFile, request: Request) -> CheckResult:
     """Everything that is refused in a file, each finding once, and what its nets are proved for."""
@@ -47,7 +49,14 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
             prepare_case(program.scope, case, program.options)
         except ModelError as error:
             found.extend(error.diagnostics)
-    return CheckResult(program.scope.source.name, _once(found), tuple(checked))
+    return CheckResult(program.scope.source.name, _some(_once(found)), tuple(checked))
+
+
+def _some(found: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """Nobody reads more."""
+    if len(found) <= MOST:
+        return found
+    return (*found[:MOST], Diagnostic(found[0].code, f"… and {len(found) - MOST:_} more findings", severity="note"))
 
 
 def unreadable(error: ModelError) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gradcli.interp import arrays, expressions, names, static
-from gradcli.interp.modules import hides, taken
+from gradcli.interp.modules import hides, references, taken
 from gradcli.interp.operators import OPERATORS
 from gradcli.interp.scope import Binding, Frame, Instance, Region, Run, Scope
 from gradcli.interp.values import POISON, Arr, Deferred, ListV, NetV, Poisoned, describe, is_number
@@ -140,6 +140,7 @@ class Elaborator:
                 raise Poisoned
             return known.value
         item = scope.consts[name]
+        self._settle_below(scope, name)
         self._enter(f"const {name}", item.span)
         try:
             override = self.options.consts.get(name) if scope is self.main else None
@@ -180,6 +181,7 @@ class Elaborator:
             return None
         key = (id(scope), name)
         if key not in self.run.dims:
+            self._settle_below(scope, name)
             self._enter(f"dim {name}", item.span)
             try:
                 override = self.options.consts.get(name) if scope is self.main else None
@@ -198,12 +200,26 @@ class Elaborator:
             self.run.dims[key] = named(size, Name(name))
         return self.run.dims[key]
 
+    def _settle_below(self, scope: Scope, name: str) -> None:
+        """The consts and dims that one refers to, first: so a long chain of them is no deep chain of calls."""
+        if self.run.settling:
+            return
+        self.run.settling = True
+        try:
+            for below in references(scope, name):
+                if below in scope.consts:
+                    self.const(scope, below)
+                else:
+                    self.file_dim(scope, below)
+        finally:
+            self.run.settling = False
+
     def _enter(self, what: str, span: Span) -> None:
         if what in self.run.pending:
             cycle = [*self.run.pending[self.run.pending.index(what) :], what]
             raise fail("NAM002", f"{what} is defined by itself: {' → '.join(cycle)}", span)
         if len(self.run.pending) > 50:
-            raise fail("NAM002", "consts refer to each other deeper than 50", span)
+            raise fail("NAM002", "consts and dims of several files refer to each other deeper than 50", span)
         self.run.pending.append(what)
 
     def file_input(self, scope: Scope, name: str, span: Span) -> Any:

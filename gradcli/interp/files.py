@@ -43,6 +43,8 @@ def decode(data: bytes, name: str) -> Source:
     """Bytes as the text of a model. Raises ModelError DAT111 for what is no UTF-8."""
     if data.startswith((b"\x93NUMPY", b"PK\x03\x04")):
         raise fail("DAT111", f"{name} holds arrays, not a model", help="give it as data: `-i x=FILE`")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise fail("DAT111", f"{name} is UTF-16 text, not UTF-8", help="save it as UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

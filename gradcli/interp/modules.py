@@ -140,6 +140,28 @@ def taken(name: str) -> bool:
     return name in OPERATORS or name in DTYPES or name in LATER or name in prelude_names()
 
 
+def references(scope: Scope, name: str) -> list[str]:
+    """The consts and dims of a file that one depends on, each after those that it depends on itself."""
+    order: dict[str, None] = {}
+    seen: set[str] = set()
+    work = [(name, False)]
+    while work:
+        current, leave = work.pop()
+        if leave:
+            order[current] = None
+        elif current not in seen:
+            seen.add(current)
+            work.append((current, True))
+            nodes: list[ast.Node] = [(scope.consts.get(current) or scope.dims[current]).value]
+            while nodes:
+                node = nodes.pop()
+                if isinstance(node, ast.Name) and (node.id in scope.consts or node.id in scope.dims):
+                    work.append((node.id, False))
+                nodes.extend(ast.children(node))
+    order.pop(name, None)
+    return list(order)
+
+
 def repeated(net: ast.Net) -> list[Diagnostic]:
     """NAM004 for an input, or a static parameter, that a signature names twice."""
     seen: dict[tuple[str, str], ast.Name] = {}

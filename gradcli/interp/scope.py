@@ -166,4 +166,5 @@ class Run:
     entry: str = ""  # the path of the entry net
     given: dict[str, Span] = field(default_factory=dict)  # where its inputs get their data
     input_dims: dict[str, tuple[Size, Span]] = field(default_factory=dict)
+    settling: bool = False  # whether what a const refers to is being settled before it
     pending: list[str] = field(default_factory=list)  # consts and dims being evaluated, for cycles
