@@ -57,7 +57,8 @@ class Arrays(Sequence[Any]):
 
 
 def load(path: str | PathLike[str], *, net: str | None = None, consts: Mapping[str, Any] | None = None) -> Net:
-    """The entry net of a model file. Raises ModelError for everything that `gradcli check` would refuse in the text."""
+    """The entry net of a model file. Raises ModelError for a text that cannot be read, or has no entry net; shapes
+    are judged when data are known."""
     return Net(ModelFile(Path(path)), net, consts)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradcli.ir.dims import Size
 
 Number = int | float | bool
+NO_PARAMS: dict[str, Any] = {}  # of all nodes without any; nobody writes to a node's params
 
 
 class Value:
@@ -129,7 +130,7 @@ class Builder:
 
         Raises ShapeError from the primitive's `infer` where shapes or dtypes are refused.
         """
-        params = dict(params) if params else {}
+        params = dict(params) if params else NO_PARAMS
         key: tuple[Any, ...]
         if params:
             key = (prim, *[value.id for value in inputs], *sorted(params.items()))

@@ -147,7 +147,7 @@ def _lgamma(xp: Any, x: Array) -> Array:
 
 
 lgamma = elementwise("lgamma", wide(_lgamma), lambda x, out: (apply("digamma", x),), flops=80, low=0.3, high=6.0,
-                     formula="digamma(x)", doc="log |Γ(x)|.", conventions="inf at 0, -1, -2, …")  # fmt: skip
+                     formula="digamma(x)", doc="log |Γ(x)|.", conventions="nan at 0, -1, -2, …, where the value is inf")  # fmt: skip
 
 # ── its derivatives ─────────────────────────────────────────────────────────────────────────────────────────
 
