@@ -16,8 +16,6 @@ def main() -> int:
 
         sys.stdout.write(f"gradcli {__version__}\n")
         return 0
-    if sys.argv[1:2] in (["grad"], ["eval"], ["show"]):
-        gc.disable()  # one model, then the end: looking for garbage among its nodes takes a fifth of the time
     from gradcli.cli.main import run
 
     return run(sys.argv[1:])
@@ -25,6 +23,8 @@ def main() -> int:
 
 def entry() -> NoReturn:
     """The process of a command: ends it at once, as taking a large graph apart object by object takes seconds."""
+    if sys.argv[1:2] in (["grad"], ["eval"], ["show"]):
+        gc.disable()  # one model, then the end: looking for garbage among its nodes takes a fifth of the time
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # what could not be written was said already

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def _open(target: Path, item: ast.Import) -> Source:
     except ModelError as error:
         first = error.diagnostics[0]
         guess = None
-        if target.parent.is_dir():
+        if target.parent.is_dir() and not os.path.lexists(target):
             guess = nearest(target.stem, [p.stem for p in target.parent.glob("*.net")])
         raise fail(
             "NAM006",
@@ -94,6 +95,7 @@ def _read(source: Source, base: Path, prefix: str = "") -> Scope:
                 scope.edition = item.year
             case ast.Import():
                 errors.extend(_twice(seen, "name", item.alias))
+                errors.extend(hides(item.alias))
                 scope.to_import.append(item)
             case ast.Net():
                 errors.extend(_twice(seen, "name", item.name))
