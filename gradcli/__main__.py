@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn
@@ -21,11 +22,24 @@ def main() -> int:
     return run(sys.argv[1:])
 
 
+def _stop(number: int, frame: object) -> NoReturn:
+    """Ending a process tidies up as Ctrl-C does: no half-written file is left beside its target."""
+    raise KeyboardInterrupt(number)
+
+
 def entry() -> NoReturn:
     """The process of a command: ends it at once, as taking a large graph apart object by object takes seconds."""
     if sys.argv[1:2] in (["grad"], ["eval"], ["show"]):
         gc.disable()  # one model, then the end: looking for garbage among its nodes takes a fifth of the time
-    code = main()
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, _stop)
+    try:
+        code = main()
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        code = 130
+    except MemoryError:
+        os.write(2, b"error[ENV090]: the memory of this machine ran out\n")
+        code = 3
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # what could not be written was said already
             stream.flush()

@@ -34,7 +34,13 @@ def open_model(file: ModelFile) -> Source:
         return Source(file.name or ("<expression>" if file.expression else "<text>"), file.text)
     assert file.path is not None
     if str(file.path) == "-":
-        return decode(sys.stdin.buffer.read(), "<stdin>")
+        try:
+            data = b"" if sys.stdin is None else sys.stdin.buffer.read()
+        except OSError as error:
+            raise fail("DAT110", f"standard input cannot be read: {(error.strerror or '').lower()}") from None
+        if sys.stdin is None:
+            raise fail("DAT110", "standard input is closed")
+        return decode(data, "<stdin>")
     return read_source(file.path, shown=file.name or str(file.path))
 
 

@@ -34,8 +34,13 @@ def run(arguments: Sequence[str]) -> int:
         return _finish(_guarded(lambda: _dispatch([*arguments]), arguments))
     except BrokenPipeError:
         return _pipe_closed()
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        return _stopped(stop)
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    """130 for Ctrl-C; 128 and its number for another signal that ends a process (`__main__` raises it so)."""
+    return 128 + stop.args[0] if stop.args else INTERRUPTED
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -76,10 +81,10 @@ def _guarded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except ModelError as error:
         _explain(error.diagnostics, arguments)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         with suppress(BrokenPipeError):
             sys.stderr.write("interrupted\n")
-        return INTERRUPTED
+        return _stopped(stop)
     except BrokenPipeError:
         raise
     except MemoryError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 MAX_RANK = 32
+MAX_LIST = 10_000_000  # members that are written out
 
 
 def to_arr(ctx: Elaborator, value: Any) -> Arr:
@@ -121,6 +122,8 @@ def list_shape(value: ListV) -> tuple[tuple[int, ...], list[Any]]:
                     label=f"this row {have}, the first {'has ' + str(length) if length >= 0 else 'is a number'}",
                 )
         shape.append(length)
+        if length * len(level) > MAX_LIST:
+            raise ShapeError("NUM003", f"a list of more than {MAX_LIST:_} members", (), "keep large data in a file")
         level = [inner for item in level for inner in item.items]
     return tuple(shape), level
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 MAX_DEPTH = 64
+MAX_CALLS = 100_000  # of nets, each written out
 
 
 def call(ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any], frame: Frame, node: ast.Call) -> Any:
@@ -175,6 +176,10 @@ def enter(ctx: Elaborator, net: NetV, span: Span, caller: Frame) -> Frame:
             others=steps,
             help="a loop with a bound is written `for i in 0..n { … }`",
         )
+    ctx.run.n_calls += 1
+    if ctx.run.n_calls > MAX_CALLS:
+        raise fail("NUM003", f"more than {MAX_CALLS:_} calls of nets, each of which is written out", span)
+    ctx.check_size(span)
     if len(decls) >= MAX_DEPTH:
         raise fail("NAM002", f"nets call each other deeper than {MAX_DEPTH}", span)
     frame = Frame(net.scope, net.instance, net.enclosing, net.defined_at, net.decl)
@@ -239,8 +244,9 @@ def _declared(ctx: Elaborator, frame: Frame, net: NetV, declared: ast.NetInput, 
 
 
 def leave(frame: Frame, result: Any) -> Any:
-    """Results as the caller knows their dims."""
+    """Results as the caller knows their dims. Raises ModelError NUM003 for a tuple that grew without bound."""
     if isinstance(result, TupleV):
+        flatten(result)
         return TupleV(tuple(leave(frame, item) for item in result.items), result.names)
     if isinstance(result, Arr) and result.named:
         return Arr(result.value, frame.rename(result.dims), result.weak)

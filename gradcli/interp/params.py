@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 
+MAX_LAYERS = 100_000
+
+
 @record(eq=False)
 class Seeded:
     """A first value from the counter-based generator."""
@@ -251,6 +254,8 @@ def make_layer(ctx: Elaborator, frame: Frame, instance: Instance, statement: ast
 
 def _one_layer(ctx: Elaborator, instance: Instance, net: NetV, name: str, statement: ast.Layer) -> LayerV:
     path = f"{instance.path}.{name}"
+    if len(ctx.run.layers) > MAX_LAYERS:
+        raise fail("NUM003", f"more than {MAX_LAYERS:_} layers", statement.span)
     if path.count(".") > calls.MAX_DEPTH:
         raise fail(
             "NAM002",

@@ -15,7 +15,7 @@ from gradcli.ir.dims import Poly, Size, name_of
 from gradcli.ir.graph import Value
 from gradcli.record import field, record
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import Span
+from gradcli.syntax.diagnostics import Span, fail
 
 if TYPE_CHECKING:
     from gradcli.interp.scope import Frame, Instance, Scope
@@ -222,6 +222,9 @@ def describe(value: Any) -> str:
     return "a net"
 
 
+MAX_MEMBERS = 1_000_000  # of nested tuples and lists
+
+
 def flatten(value: Any) -> list[Any]:
     """The members of nested tuples, in order."""
     found: list[Any] = []
@@ -232,6 +235,8 @@ def flatten(value: Any) -> list[Any]:
             work.extend(reversed(item.items))
         else:
             found.append(item)
+        if len(found) > MAX_MEMBERS:
+            raise fail("NUM003", f"a tuple of more than {MAX_MEMBERS:_} members")
     return found
 
 

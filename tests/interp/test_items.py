@@ -104,7 +104,7 @@ def test_import_gives_nets_consts_and_dims_under_the_alias(tmp_path: Path) -> No
 def test_paths_are_relative_to_the_importing_file(tmp_path: Path) -> None:
     main = write(
         tmp_path,
-        main='import "lib/outer.net" as outer\nnet main(x: f64) = outer.f(x)\n',
+        main='import "lib/outer.net" as above\nnet main(x: f64) = above.f(x)\n',
         lib__outer='import "deep/inner.net" as inner\nimport "../side.net" as side\nnet f(x) = inner.g(x) + side.one\n',
         lib__deep__inner="net g(x) = 10 * x\n",
         side="const one = 1.0\n",
