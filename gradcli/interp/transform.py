@@ -293,7 +293,7 @@ def sensitivities(
         names = ", ".join(f"{n or f'out{k}'}: {o}" for k, (o, n) in enumerate(_named_outputs(result, outputs)))
         raise fail(
             "DIF005",
-            f"{len(given)} sensitivities for {len(outputs)} outputs",
+            f"{len(given)} given as `sens`, for {len(outputs)} outputs",
             span,
             notes=[f"outputs: {names}"],
             help="give one for each, nested as the result is",
