@@ -33,11 +33,13 @@ def run_command(verb: Verb, arguments: Sequence[str]) -> int:
     """The exit code of a verb. Raises ModelError USE002 to USE004 for wrong use."""
     made = command(verb)
     try:
-        code = made.main([*arguments], prog_name=f"gradcli {verb.name}", standalone_mode=False)
+        # not `made.main`: it would turn a closed pipe and an interrupt into exits of its own
+        with made.make_context(f"gradcli {verb.name}", [*arguments]) as context:
+            code = made.invoke(context)
+    except typer.Exit as done:
+        return int(done.exit_code)
     except UsageError as error:
         raise wrong_use(error, made) from None
-    except typer.Abort:
-        raise KeyboardInterrupt from None
     return code if isinstance(code, int) else DONE
 
 

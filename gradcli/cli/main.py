@@ -108,7 +108,8 @@ def _explain(diagnostics: Sequence[Diagnostic], arguments: Sequence[str]) -> Non
 
     with suppress(BrokenPipeError):
         sys.stdout.flush()
-    sys.stderr.write(render_all(diagnostics, color=colored(color_choice(arguments), sys.stderr)))
+    with suppress(OSError):  # the messages go to a full disk: the exit code says it, too
+        sys.stderr.write(render_all(diagnostics, color=colored(color_choice(arguments), sys.stderr)))
 
 
 def color_choice(arguments: Sequence[str]) -> str:
