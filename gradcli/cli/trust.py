@@ -68,9 +68,8 @@ def check_verb(
 
     checks = api.check(files, request)
     sys.stdout.write(_checks(checks, chosen, voice))
-    if chosen == "full" and not voice.quiet:
-        if text := findings_text(checks):
-            sys.stderr.write(text)
+    if chosen == "full" and not voice.quiet and (text := findings_text(checks)):
+        sys.stderr.write(text)
     severities = {diagnostic.severity for check in checks for diagnostic in check.diagnostics}
     return NO if "error" in severities or (voice.strict and "warning" in severities) else DONE
 
