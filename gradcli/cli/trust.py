@@ -92,24 +92,27 @@ def _files(paths: list[str]) -> list[ModelFile]:
 
 
 def _checks(checks: list[CheckResult], form: str, voice: Voice) -> str:
-    from gradcli.report import document, forms
-
     found = [(check.file, diagnostic) for check in checks for diagnostic in check.diagnostics]
     match form:
+        case "full":
+            color = colored(voice.color, sys.stdout)
+            texts = (check_text(check, color=color, quiet=voice.quiet) for check in checks)
+            return "\n".join(text for text in texts if text)
         case "json":
+            from gradcli.report import document
+
             return document.checks_json(checks)
+    from gradcli.report import forms
+
+    match form:
         case "oneline":
             return "".join(f"{forms.as_line(diagnostic)}\n" for _, diagnostic in found)
         case "github":
             return "".join(f"{forms.as_github(diagnostic, file)}\n" for file, diagnostic in found)
-        case "sarif":
+        case _:
             from gradcli import __version__
 
             return forms.as_sarif(found, __version__)
-        case _:
-            color = colored(voice.color, sys.stdout)
-            texts = (check_text(check, color=color, quiet=voice.quiet) for check in checks)
-            return "\n".join(text for text in texts if text)
 
 
 def test_verb(

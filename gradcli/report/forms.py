@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,10 +58,12 @@ def as_github(diagnostic: Diagnostic, file: str = "") -> str:
 def as_sarif(diagnostics: Sequence[tuple[str, Diagnostic]], version: str) -> str:
     """A SARIF log of (file, diagnostic) pairs; `file` stands in where a diagnostic has no place."""
     codes = sorted({diagnostic.code for _, diagnostic in diagnostics})
+    from json import dumps
+
     driver = {"name": "gradcli", "version": version, "rules": [{"id": code} for code in codes]}
     results = [_sarif_result(file, diagnostic, codes) for file, diagnostic in diagnostics]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
-    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    return dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
 def _sarif_result(file: str, diagnostic: Diagnostic, codes: list[str]) -> dict[str, Any]:

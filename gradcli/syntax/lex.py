@@ -73,8 +73,6 @@ class Problems:
 
 def scan(source: Source, problems: Problems) -> tuple[list[Token], list[Span]]:
     """The tokens of `source` without blanks, and its comments. The last token is an `_END` of no width."""
-    from gradcli.syntax.mend import mend
-
     text = source.text
     words = tables().words
     tokens: list[Token] = []
@@ -92,7 +90,7 @@ def scan(source: Source, problems: Problems) -> tuple[list[Token], list[Span]]:
             if word in words:
                 kind = word
             elif not word.isascii():
-                mend(kind, start, end, tokens, problems)
+                _mend(kind, start, end, tokens, problems)
                 continue
         elif kind is None:
             kind = text[start:end]
@@ -100,7 +98,7 @@ def scan(source: Source, problems: Problems) -> tuple[list[Token], list[Span]]:
             comments.append(Span(source, start, end))
             continue
         elif kind.startswith("WRONG"):
-            mend(kind, start, end, tokens, problems)
+            _mend(kind, start, end, tokens, problems)
             if problems.full:
                 problems.raise_any()
             continue
@@ -112,3 +110,10 @@ def scan(source: Source, problems: Problems) -> tuple[list[Token], list[Span]]:
 @cache
 def _scanner() -> re.Pattern[str]:
     return re.compile(tables().scanner)
+
+
+def _mend(kind: str, start: int, end: int, tokens: list[Token], problems: Problems) -> None:
+    """What is no token, reported; loaded when there is something to mend."""
+    from gradcli.syntax.mend import mend
+
+    mend(kind, start, end, tokens, problems)

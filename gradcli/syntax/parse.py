@@ -18,9 +18,7 @@ from gradcli.syntax import ast
 from gradcli.syntax.brackets import arrange
 from gradcli.syntax.build import Builder
 from gradcli.syntax.diagnostics import Source, Span, fail
-from gradcli.syntax.explain import explain
 from gradcli.syntax.lex import Problems, Token, scan
-from gradcli.syntax.situation import Situation
 from gradcli.syntax.tables import tables
 
 EDITIONS = (2026,)
@@ -203,6 +201,9 @@ class _Walk:
         level = self._level()
         follows = token.kind == "$END" or self.problems.within(self.tokens[begin].start, token.end)
         if not follows or not self.problems.found:
+            from gradcli.syntax.explain import explain
+            from gradcli.syntax.situation import Situation
+
             explain(Situation(self.problems, self.tokens, position, begin, expected, level))
         if self.problems.full or self.start == "expression":
             return len(self.tokens)
