@@ -35,7 +35,7 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
         found.append(Diagnostic("NAM008", f"{name} has no net: there is nothing to run", severity="warning"))
     found.extend(_unused_inputs(program))
     found.extend(recursions(program.scope))
-    for decl in program.scope.nets.values():
+    for decl in program.scope.nets.values() if request.net is None else [program.entry(request.net)]:
         checked.append(_check_net(program, decl, found))
     _check_consts(program, found)
     try:
@@ -43,8 +43,8 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
         if request.net is not None or given or _fed(program):
             found.extend(program.prepare(request.net, given).notes)
     except ModelError as error:
-        found.extend(d for d in error.diagnostics if d.code not in ("DAT101", "NAM008") or request.net)
-    for case in program.scope.cases:
+        found.extend(d for d in error.diagnostics if d.code not in ("DAT101", "NAM008"))
+    for case in program.scope.cases if request.net is None else ():
         try:
             prepare_case(program.scope, case, program.options)
         except ModelError as error:

@@ -35,7 +35,8 @@ def find_models(paths: Sequence[Path]) -> list[Path]:
         if str(path) != "-" and is_directory(path):
             for directory, inside, files in os.walk(path):
                 inside[:] = sorted(d for d in inside if not d.startswith("."))
-                found.update(dict.fromkeys(Path(directory) / f for f in sorted(files) if f.endswith(".net")))
+                models = (Path(directory) / name for name in sorted(files) if name.endswith(".net"))
+                found.update(dict.fromkeys(model for model in models if model.is_file()))
         else:
             found[path] = None
     return list(found)

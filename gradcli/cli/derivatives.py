@@ -1,5 +1,6 @@
 """`grad` and `eval`."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,8 +47,13 @@ def grad_verb(
     gradcli grad -e 'x**2 * y' -i x=4 -i y=5 --get-all --order 2
     """
     for name in ("rtol", "atol"):
-        if getattr(comparing, name) is not None and comparing.check is None:
+        given = getattr(comparing, name)
+        if given is not None and comparing.check is None:
             raise fail("USE005", f"`--{name}` says something about `--check`, which was not given")
+        if given is not None and not math.isfinite(given):
+            raise fail("USE003", f"`--{name}` is a finite number, not `{given}`")
+    if comparing.check is not None and (output.json or output.format is not None):
+        raise fail("USE005", "`--check` compares instead of printing", help="leave out `--check` or the format")
     chosen = {"verb": "grad", "value": comparing.value, **selection.request()}
     request = request_of(model, data, engine, **chosen)
     return _run(model.file(), request, output, voice, comparing)
