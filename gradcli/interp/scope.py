@@ -159,6 +159,7 @@ class Run:
     instances: dict[str, Instance] = field(default_factory=dict)  # nets called by name
     errors: list[Diagnostic] = field(default_factory=list)
     notes: list[Diagnostic] = field(default_factory=list)
+    n_turns: int = 0  # of loops, so far
     n_calls: int = 0  # of nets, so far
     calls: list[tuple[ast.Net, Span]] = field(default_factory=list)
     param_paths: dict[Value, str] = field(default_factory=dict)

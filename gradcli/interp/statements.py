@@ -31,7 +31,8 @@ from gradcli.syntax.diagnostics import Label, ModelError, fail
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
-MAX_TURNS = 100_000  # loops are written out
+MAX_TURNS = 100_000  # of one loop: loops are written out
+ALL_TURNS = 200_000  # of all loops together, inner ones in every turn of the outer
 
 
 def run_body(ctx: Elaborator, frame: Frame, net: ast.Net) -> Any:
@@ -240,6 +241,10 @@ def loop(ctx: Elaborator, frame: Frame, statement: ast.For) -> None:
     errors = len(ctx.run.errors)
     try:
         for i in range(start, stop):
+            ctx.run.n_turns += 1
+            if ctx.run.n_turns > ALL_TURNS:
+                text = f"loops of more than {ALL_TURNS:_} turns together, each of which is written out"
+                raise fail("NUM003", text, statement.span)
             frame.bind(statement.var.id, LoopInt(i), statement.var.span, "loop variable")
             run_block(ctx, frame, statement.body)
             for name in [n for n in frame.names if n not in before and n != statement.var.id]:
