@@ -192,7 +192,7 @@ def test_streams_that_are_closed(line: str, code: int, here: Path) -> None:
 
 # ── signals ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-LONG = "net f(x: f64[n]) = sin(x) * x\ninput x = arange(1500000) * 1.0\n"
+LONG = "net f(x: f64[n]) = sin(x) * x\ninput x = arange(600000) * 1.0\n"
 
 
 def started(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
