@@ -56,8 +56,11 @@ class Sample:
 class Primitive:
     """One operator. `infer(*avals, **params)` gives the avals of the results (raises ShapeError); `eval(xp, *arrays,
     **params)` gives one array or a tuple; `vjp(cts, inputs, outs, **params)` gives one cotangent or None (no
-    dependence) for each input, with `cts` of the results (None where no cotangent arrives). `None` for a whole rule
-    means that it is missing, which raises when it is met."""
+    dependence) for each input, with `cts` of the results (None where no cotangent arrives). `jvp(tangents, inputs, outs,
+    **params)` gives one tangent or None for each result; most operators state none, as it follows from their kind or from
+    their vjp (`ad/forward.py`). `batch(args, batched, size, **params)` gives the results with one more dim in front, of
+    `size`, which those args have that are `batched`; elementwise operators state none. `None` for a whole rule means
+    that it is missing, which raises when it is met."""
 
     name: str
     kind: Kind
@@ -75,6 +78,8 @@ class Primitive:
     samples: tuple[Sample, ...] = ()
     formula: str = ""  # the derivative as documentation writes it
     conventions: str = ""  # what holds at hard points
+    jvp: Callable[..., tuple[Value | None, ...]] | None = None
+    batch: Callable[..., tuple[Value, ...]] | None = None
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
