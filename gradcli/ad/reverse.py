@@ -20,7 +20,7 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import conditions
 from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.primitive import primitive
-from gradcli.syntax.diagnostics import fail
+from gradcli.syntax.diagnostics import ModelError, fail
 
 
 def reverse(
@@ -39,15 +39,22 @@ def reverse(
     Raises ModelError DIF001 for a `wrt` that is no float, DIF002 where no output is one, DIF008 for a missing rule.
     """
     for position in wrt:
-        _refuse_without_derivative(graph, position)
-    chosen = [k for k in (range(len(graph.outputs)) if outputs is None else outputs) if graph.outputs[k].aval.is_float]
-    if not chosen:
-        raise fail("DIF002", "no output is a float: there is nothing to differentiate")
+        refuse_without_derivative(graph, position)
+    chosen = float_outputs(graph, outputs)
     with conditions():  # what is assumed about sizes here was recorded when the primal was made, or follows from it
         return _differentiate(graph, wrt, chosen, sens)
 
 
-def _refuse_without_derivative(graph: Graph, position: int) -> None:
+def float_outputs(graph: Graph, outputs: Sequence[int] | None) -> list[int]:
+    """The float outputs among the positions `outputs` (default: all). Raises ModelError DIF002 where there is none."""
+    chosen = [k for k in (range(len(graph.outputs)) if outputs is None else outputs) if graph.outputs[k].aval.is_float]
+    if not chosen:
+        raise fail("DIF002", "no output is a float: there is nothing to differentiate")
+    return chosen
+
+
+def refuse_without_derivative(graph: Graph, position: int) -> None:
+    """Raises ModelError DIF001 for an input that is no float."""
     value = graph.inputs[position]
     if not value.aval.is_float:
         name = value.hint or f"input {position}"
@@ -65,7 +72,7 @@ def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int], sens
     cts: dict[int, Value] = {}  # by the id of the old value
     for k, output in enumerate(chosen):
         old = graph.outputs[output]
-        weight = _splat(builder, 1.0, old.aval) if weights is None else weights[k]
+        weight = splat(builder, 1.0, old.aval) if weights is None else weights[k]
         cts[old.id] = accumulate(builder, cts.get(old.id), weight)
     _backwards(graph, builder, env, active(graph, wrt), cts)
 
@@ -73,7 +80,7 @@ def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int], sens
     for position in wrt:
         old = graph.inputs[position]
         ct = cts.get(old.id)
-        gradients.append(_splat(builder, 0.0, old.aval) if ct is None else _hinted(ct, old))
+        gradients.append(splat(builder, 0.0, old.aval) if ct is None else _hinted(ct, old))
     results = [*(env[old.id] for old in graph.outputs), *gradients]
     made = builder.close(results)
     return Graph(made.inputs, _without_dead(made.nodes, n_primal, results), made.outputs, made.n_values, made.names)
@@ -112,14 +119,18 @@ def _backwards(graph: Graph, builder: Builder, env: dict[int, Value], flags: byt
 def _pull_back(node: Node, outs: list[Value | None], env: dict[int, Value]) -> tuple[Value | None, ...]:
     prim = node.prim
     if prim.vjp is None:
-        raise fail(
-            "DIF008",
-            f"{prim.name} has no derivative rule",
-            node.spans[0] if node.spans else None,
-            help="`stop_gradient(…)` around it keeps the value and lets no derivative through",
-        )
+        raise missing_rule(node)
     inputs = tuple(env[value.id] for value in node.inputs)
     return prim.vjp(tuple(outs), inputs, tuple(env[value.id] for value in node.outs), **node.params)
+
+
+def missing_rule(node: Node) -> ModelError:
+    return fail(
+        "DIF008",
+        f"{node.prim.name} has no derivative rule",
+        node.spans[0] if node.spans else None,
+        help="`stop_gradient(…)` around it keeps the value and lets no derivative through",
+    )
 
 
 def accumulate(builder: Builder, total: Value | None, term: Value) -> Value:
@@ -153,7 +164,7 @@ def unbroadcast(builder: Builder, ct: Value, aval: Aval) -> Value:
     return ct
 
 
-def _splat(builder: Builder, number: float, aval: Aval) -> Value:
+def splat(builder: Builder, number: float, aval: Aval) -> Value:
     """An array of one number."""
     scalar = builder.scalar(number, aval.dtype)
     return builder.emit(primitive("broadcast_to"), (scalar,), {"shape": aval.shape})[0] if aval.shape else scalar

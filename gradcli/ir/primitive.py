@@ -57,10 +57,10 @@ class Primitive:
     """One operator. `infer(*avals, **params)` gives the avals of the results (raises ShapeError); `eval(xp, *arrays,
     **params)` gives one array or a tuple; `vjp(cts, inputs, outs, **params)` gives one cotangent or None (no
     dependence) for each input, with `cts` of the results (None where no cotangent arrives). `jvp(tangents, inputs, outs,
-    **params)` gives one tangent or None for each result; most operators state none, as it follows from their kind or from
-    their vjp (`ad/forward.py`). `batch(args, batched, size, **params)` gives the results with one more dim in front, of
-    `size`, which those args have that are `batched`; elementwise operators state none. `None` for a whole rule means
-    that it is missing, which raises when it is met."""
+    **params)` gives one tangent or None for each result; most operators state none, as it follows from their kind or
+    from their vjp (`ad/forward.py`). `batch(args, batched, size, **params)` gives the results with one more dim in
+    front, of `size`, which those args have that are `batched`; elementwise operators state none. `None` for a whole
+    rule means that it is missing, which raises when it is met."""
 
     name: str
     kind: Kind
@@ -80,6 +80,7 @@ class Primitive:
     conventions: str = ""  # what holds at hard points
     jvp: Callable[..., tuple[Value | None, ...]] | None = None
     batch: Callable[..., tuple[Value, ...]] | None = None
+    partials: Callable[..., tuple[Any, ...]] | None = None  # of an elementwise operator, as it states them
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

@@ -89,7 +89,7 @@ def elementwise(
         Primitive(
             name, "elementwise", infer or _alike(result), function, _no_vjp if flat else _by_partials(partials),
             lambda node: flops * definite(node.outs[0].aval.size), doc, ufunc, flat=flat, samples=tuple(samples),
-            formula=formula, conventions=conventions,
+            formula=formula, conventions=conventions, jvp=_along_partials(partials), partials=partials,
         )
     )  # fmt: skip
 
@@ -147,6 +147,21 @@ def _by_partials(partials: Partials | None) -> Vjp | None:
         return tuple(weighted(ct, partial) for partial in partials(*inputs, outs[0], **params))
 
     return vjp
+
+
+def _along_partials(partials: Partials | None) -> Callable[..., tuple[Value | None, ...]] | None:
+    if partials is None:
+        return None
+
+    def jvp(tangents: Any, inputs: Any, outs: Any, **params: Any) -> tuple[Value | None, ...]:
+        total: Value | None = None
+        for tangent, partial in zip(tangents, partials(*inputs, outs[0], **params), strict=True):
+            term = None if tangent is None else weighted(tangent, partial)
+            if term is not None:
+                total = term if total is None else total + term
+        return (total,)
+
+    return jvp
 
 
 def _named(ufunc: str) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from gradcli.ir.aval import NUMPY_NAMES, Aval
 from gradcli.ir.graph import Value, apply
 from gradcli.ir.primitive import DataError, Sample, ShapeError
+from gradcli.ops.batching import shifted
 from gradcli.ops.define import Only, Per, broadcast_shapes, choose, elementwise, general, no_dependence, same, scalar
 
 # ── arithmetic ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -224,15 +225,19 @@ def _cast_vjp(cts: Any, inputs: Any, outs: Any, *, dtype: str) -> tuple[Value | 
     return (apply("cast", cts[0], dtype=inputs[0].dtype) if inputs[0].aval.is_float else None,)
 
 
+def _cast_jvp(tangents: Any, inputs: Any, outs: Any, *, dtype: str) -> tuple[Value | None, ...]:
+    return (apply("cast", tangents[0], dtype=dtype) if outs[0].aval.is_float else None,)
+
+
 cast = general(
     "cast", lambda x, *, dtype: (Aval(x.shape, dtype),), lambda xp, x, *, dtype: x.astype(NUMPY_NAMES[dtype]), _cast_vjp,
-    kind="elementwise", flops=1, doc="The same numbers in another dtype.",
+    kind="elementwise", flops=1, jvp=_cast_jvp, doc="The same numbers in another dtype.",
     formula="the cotangent in the own dtype",
     samples=[Sample(((3,),), {"dtype": "f32"}, differentiable=False), Sample(((3,),), {"dtype": "i64"}, differentiable=False),
              Sample(([1, 2],), {"dtype": "f64"}), Sample(((2, 0),), {"dtype": "f64"})],
 )  # fmt: skip
 stop_gradient = general(
-    "stop_gradient", lambda x: (x,), lambda xp, x: x, no_dependence, view=True, stops=True,
+    "stop_gradient", lambda x: (x,), lambda xp, x: x, no_dependence, view=True, stops=True, batch=shifted("stop_gradient"),
     doc="x, and no derivative flows into it, in any mode or order.", formula="none, by request",
     samples=[Sample(((2, 3),), differentiable=False)],
 )  # fmt: skip

@@ -14,6 +14,7 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Size, definite, product
 from gradcli.ir.graph import Value, apply
 from gradcli.ir.primitive import DataError, Sample, ShapeError
+from gradcli.ops.batching import grown
 from gradcli.ops.define import choose, general, same, splat
 
 Axes = tuple[int, ...]
@@ -71,6 +72,75 @@ def _put(xp: Any, rows: Any, chosen: Any, idx: tuple[Any, ...], axes: Axes, rank
     return tuple(where), xp.moveaxis(rows, 0, _place(axes))
 
 
+# ── batches of indices ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _batched_index(idx: Any, batched: Any, size: Size, axes: Axes, own: bool) -> tuple[tuple[Value, ...], Axes]:
+    """The index and its axes where the array has the dim of the batch in front (`own`), or has it not.
+
+    An index that differs from element to element of the batch reads the array's dim of the batch by its number.
+    """
+    if not any(batched):
+        return tuple(idx), tuple(axis + own for axis in axes)
+    idx = tuple(grown(index, has, size) for index, has in zip(idx, batched, strict=True))
+    if not own:
+        return idx, axes
+    numbers = idx[0].builder.emit(_iota(), (), {"size": size, "dtype": "i64"})[0]
+    numbers = apply("reshape", numbers, shape=(size, *(1,) * (idx[0].rank - 1)))
+    return (apply("broadcast_to", numbers, shape=idx[0].shape), *idx), (0, *(axis + 1 for axis in axes))
+
+
+def _part_order(rank: int, n_index: int, axes: Axes, *, own: bool, many: bool) -> tuple[int, ...]:
+    """The order of dims that takes what a batched index reads to the dims of the batch, then those of one read.
+
+    `rank` and `axes` are of the array of one read, `n_index` the rank of its index; `many` that the index is batched.
+    """
+    place = _place(axes)
+    rest = [("rest", k) for k in range(rank - len(axes))]
+    index = [("index", k) for k in range(n_index)]
+    wanted = [("batch", 0), *rest[:place], *index, *rest[place:]]
+    if not many:
+        where = place + 1 if place or all(b - a == 1 for a, b in pairwise(axes)) else 0
+        have = [("batch", 0), *rest]
+        have = [*have[:where], *index, *have[where:]]
+    else:
+        where = _place((0, *(axis + 1 for axis in axes))) if own else place
+        have = [*rest[:where], ("batch", 0), *index, *rest[where:]]
+    return tuple(have.index(dim) for dim in wanted)
+
+
+def _turned(x: Value, order: tuple[int, ...], *, back: bool = False) -> Value:
+    order = tuple(order.index(k) for k in range(len(order))) if back else order
+    return x if order == tuple(range(len(order))) else apply("transpose", x, axes=order)
+
+
+def _gather_batch(args: Any, batched: Any, size: Size, *, axes: Axes) -> tuple[Value, ...]:
+    (x, *idx), (own, *many) = args, batched
+    index, where = _batched_index(idx, many, size, axes, own)
+    read = apply("gather", x, *index, axes=where)
+    order = _part_order(x.rank - own, idx[0].rank - many[0], axes, own=own, many=any(many))
+    return (_turned(read, order),)
+
+
+def _scatter_batch(name: str) -> Any:
+    def rule(args: Any, batched: Any, size: Size, *, axes: Axes) -> tuple[Value, ...]:
+        (x, v, *idx), (own, has, *many) = args, batched
+        x, v = grown(x, own, size), grown(v, has, size)
+        index, where = _batched_index(idx, many, size, axes, True)
+        order = _part_order(x.rank - 1, idx[0].rank - many[0], axes, own=True, many=any(many))
+        return (apply(name, x, _turned(v, order, back=True), *index, axes=where),)
+
+    return rule
+
+
+def _zeros_batch(args: Any, batched: Any, size: Size, *, shape: tuple[Size, ...], axes: Axes) -> tuple[Value, ...]:
+    (v, *idx), (has, *many) = args, batched
+    index, where = _batched_index(idx, many, size, axes, True)
+    order = _part_order(len(shape), idx[0].rank - many[0], axes, own=True, many=any(many))
+    part = _turned(grown(v, has, size), order, back=True)
+    return (apply("scatter_zeros", part, *index, shape=(size, *shape), axes=where),)
+
+
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -92,7 +162,7 @@ POINTS = {"axes": (0, 2)}
 APART = {"axes": (1, 3)}  # what is read begins with the dims of the index
 gather = general(
     "gather", _gathered, _gather, _gather_vjp, kind="linear", flops=0, doc="The parts at integer indices.",
-    formula="added into zeros at the indices", conventions="an index that is out of range is an error",
+    formula="added into zeros at the indices", conventions="an index that is out of range is an error", batch=_gather_batch,
     samples=[Sample(((3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), [[2, 0], [1, 1]]), {"axes": (1,)}),
              Sample(((2, 3, 4), [1, 0], [3, 3]), POINTS), Sample(((2, 3, 4), [1, 0], [2, 2]), {"axes": (1, 2)}),
              Sample(((2, 3, 4, 3), [1, 0], [2, 2]), APART), Sample(((3, 2), 1), {"axes": (0,)})],
@@ -186,14 +256,15 @@ SETS = [Sample(((3, 2), (3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), (2,
         Sample(((2, 3, 4, 3), (3, 2, 4), [1, 0, 1], [2, 1, 2]), APART)]  # fmt: skip
 scatter_zeros = general(
     "scatter_zeros", _from_zeros, _scatter_zeros, _scatter_zeros_vjp, kind="linear", flops=_sort_flops,
-    accumulate="scatter_add", doc="Zeros, added to at integer indices.", formula="the parts at the indices",
+    accumulate="scatter_add", batch=_zeros_batch, doc="Zeros, added to at integer indices.", formula="the parts at the indices",
     samples=[Sample(((3, 2), [2, 0, 2]), {"shape": (3, 2), "axes": (0,)}),
              Sample(((2, 3), [1, 1], [3, 3]), {"shape": (2, 3, 4), **POINTS}),
              Sample(((3, 2, 4), [1, 0, 1], [2, 1, 2]), {"shape": (2, 3, 4, 3), **APART})],
 )  # fmt: skip
 scatter_add = general("scatter_add", _scattered, _scatter_add, _scatter_add_vjp, kind="linear", overwrites=0,
                       flops=_sort_flops, doc="A copy, added to at integer indices; repeated ones accumulate.",
-                      formula="1, and the parts at the indices", samples=SETS)  # fmt: skip
+                      formula="1, and the parts at the indices", samples=SETS, batch=_scatter_batch("scatter_add"))  # fmt: skip
 scatter_set = general("scatter_set", _scattered, _scatter_set, _scatter_set_vjp, kind="linear", overwrites=0,
                       flops=_sort_flops, doc="A copy, replaced at integer indices; of repeated ones the last wins.",
-                      formula="to the last written, and to what was not", samples=SETS)  # fmt: skip
+                      formula="to the last written, and to what was not", samples=SETS,
+                      batch=_scatter_batch("scatter_set"))  # fmt: skip

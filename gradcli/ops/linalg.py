@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import definite, equal
+from gradcli.ir.dims import Size, definite, equal, product
 from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import Sample, ShapeError
+from gradcli.ops.batching import aligned
 from gradcli.ops.define import broadcast_shapes, general
 
 
@@ -36,8 +37,17 @@ def _product_flops(node: Node) -> int:
     return 2 * definite(node.outs[0].aval.size) * definite(node.inputs[0].aval.shape[-1])
 
 
+def _product_batch(args: Any, batched: Any, size: Size) -> tuple[Value, ...]:
+    """A batch of matrices times one matrix is one product of a taller matrix."""
+    x, y = args
+    if batched[1] or y.rank > 2:
+        return (apply("matmul", *aligned(args, batched)),)
+    tall = apply("reshape", x, shape=(product(x.shape[:-1]), x.shape[-1]))
+    return (apply("reshape", apply("matmul", tall, y), shape=(*x.shape[:-1], y.shape[-1])),)
+
+
 matmul = general(
     "matmul", _product, lambda xp, x, y: xp.matmul(x, y), _product_vjp, kind="bilinear", flops=_product_flops,
-    doc="The matrix product.", formula="ct @ yᵀ, xᵀ @ ct",
+    doc="The matrix product.", formula="ct @ yᵀ, xᵀ @ ct", batch=_product_batch,
     samples=[Sample(((2, 3), (3, 4))), Sample(((5, 1, 2, 3), (4, 3, 2))), Sample(((2, 0), (0, 3))), Sample(((2, 3, 1), (1, 2)))],
 )  # fmt: skip

@@ -9,6 +9,7 @@ from gradcli.ir.aval import NUMPY_NAMES, Aval
 from gradcli.ir.dims import Size, at_least, definite
 from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import Sample, ShapeError
+from gradcli.ops.batching import shifted
 from gradcli.ops.define import general, linear, no_dependence, same, splat
 
 Axes = tuple[int, ...]
@@ -45,7 +46,7 @@ EMPTY = [Sample(((0, 3),), {"axes": (0,)}), Sample(((2, 0),), {"axes": (0, 1)})]
 reduce_sum = linear(
     "reduce_sum", _reduced, lambda xp, x, *, axes: xp.sum(x, axis=axes, dtype=x.dtype) if axes else xp.array(x),
     lambda ct, x, *, axes: _kept(ct, x, axes), flops=_size_in, doc="The sum over axes.", formula="1 for each term",
-    samples=SAMPLES + EMPTY,
+    batch=shifted("reduce_sum"), samples=SAMPLES + EMPTY,
 )  # fmt: skip
 
 
@@ -62,9 +63,9 @@ def _extreme_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value
 
 TIES = "k equal ones share the cotangent evenly"
 reduce_max = general("reduce_max", _reduced_some, lambda xp, x, *, axes: xp.max(x, axis=axes), _extreme_vjp, flops=_size_in,
-                     doc="The largest over axes.", formula="1 for the largest", conventions=TIES, samples=SAMPLES)  # fmt: skip
+                     doc="The largest over axes.", formula="1 for the largest", conventions=TIES, samples=SAMPLES, batch=shifted("reduce_max"))  # fmt: skip
 reduce_min = general("reduce_min", _reduced_some, lambda xp, x, *, axes: xp.min(x, axis=axes), _extreme_vjp, flops=_size_in,
-                     doc="The smallest over axes.", formula="1 for the smallest", conventions=TIES, samples=SAMPLES)  # fmt: skip
+                     doc="The smallest over axes.", formula="1 for the smallest", conventions=TIES, samples=SAMPLES, batch=shifted("reduce_min"))  # fmt: skip
 
 
 def _index_of(name: str, doc: str) -> None:
@@ -73,7 +74,7 @@ def _index_of(name: str, doc: str) -> None:
         return (Aval(out.shape, "i64"),)
 
     general(name, infer, lambda xp, x, *, axis: getattr(xp, name)(x, axis=axis).astype("int64"), no_dependence, flat=True,
-            flops=_size_in, doc=doc, samples=[Sample(((2, 3),), {"axis": 1}, differentiable=False)])  # fmt: skip
+            flops=_size_in, doc=doc, batch=shifted(name), samples=[Sample(((2, 3),), {"axis": 1}, differentiable=False)])  # fmt: skip
 
 
 _index_of("argmax", "The index of the first largest element along an axis.")
@@ -81,9 +82,9 @@ _index_of("argmin", "The index of the first smallest element along an axis.")
 
 _FLAGS = [Sample(([[True, False], [True, True]],), {"axes": (1,)}), Sample(([True, False],), {"axes": (0,)})]
 reduce_any = general("reduce_any", _reduced, lambda xp, x, *, axes: xp.any(x, axis=axes), no_dependence, flat=True,
-                     flops=_size_in, doc="Whether any holds.", samples=_FLAGS)  # fmt: skip
+                     flops=_size_in, doc="Whether any holds.", batch=shifted("reduce_any"), samples=_FLAGS)  # fmt: skip
 reduce_all = general("reduce_all", _reduced, lambda xp, x, *, axes: xp.all(x, axis=axes), no_dependence, flat=True,
-                     flops=_size_in, doc="Whether all hold.", samples=_FLAGS)  # fmt: skip
+                     flops=_size_in, doc="Whether all hold.", batch=shifted("reduce_all"), samples=_FLAGS)  # fmt: skip
 
 # ── products and running sums ───────────────────────────────────────────────────────────────────────────────
 
@@ -110,7 +111,7 @@ def _product_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value
 reduce_prod = general(
     "reduce_prod", _reduced, lambda xp, x, *, axes: xp.prod(x, axis=axes, dtype=x.dtype), _product_vjp, flops=_size_in,
     doc="The product over axes.", formula="the product of the others", conventions="exact where factors are 0",
-    samples=[*SAMPLES[:3], *EMPTY, Sample(([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5]],), {"axes": (1,)})],
+    batch=shifted("reduce_prod"), samples=[*SAMPLES[:3], *EMPTY, Sample(([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5]],), {"axes": (1,)})],
 )  # fmt: skip
 
 
@@ -132,7 +133,8 @@ _RUNS = [Sample(((2, 3),), {"axis": 1, "reverse": False}), Sample(((2, 3),), {"a
 cumsum = linear(
     "cumsum", _like, _running(lambda xp: xp.cumsum),
     lambda ct, x, *, axis, reverse: apply("cumsum", ct, axis=axis, reverse=not reverse), flops=1,
-    doc="The sums up to each element along an axis.", formula="the sums from each element on", samples=_RUNS,
+    doc="The sums up to each element along an axis.", formula="the sums from each element on", batch=shifted("cumsum"),
+    samples=_RUNS,
 )  # fmt: skip
 
 
@@ -157,7 +159,7 @@ def _cumprod_vjp(cts: Any, inputs: Any, outs: Any, *, axis: int, reverse: bool) 
 
 cumprod = general("cumprod", _like, _running(lambda xp: xp.cumprod), _cumprod_vjp, flops=1,
                   doc="The products up to each element along an axis.", formula="from a recurrence, without division",
-                  conventions="exact where factors are 0",
+                  conventions="exact where factors are 0", batch=shifted("cumprod"),
                   samples=[*_RUNS, Sample(([2.0, 0.0, 3.0, 0.0],), {"axis": 0, "reverse": False})])  # fmt: skip
 
 
@@ -187,7 +189,7 @@ def _two_alike(a: Aval, b: Aval, *, axis: int, reverse: bool) -> tuple[Aval, ...
 
 recurrence = general("recurrence", _two_alike, _recurrence, _recurrence_vjp, flops=2,
                      doc="y_i = b_i + a_i · y_{i-1} along an axis, the first y being b's first.",
-                     formula="the recurrence backwards",
+                     formula="the recurrence backwards", batch=shifted("recurrence"),
                      samples=[Sample(((2, 3), (2, 3)), {"axis": 1, "reverse": False}),
                               Sample(((3, 2), (3, 2)), {"axis": 0, "reverse": True})])  # fmt: skip
 

@@ -11,6 +11,7 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Size, definite, equal, product
 from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import Sample, ShapeError
+from gradcli.ops.batching import shifted
 from gradcli.ops.define import general, linear, splat
 
 Items = tuple[tuple[Size, Size, int], ...]
@@ -28,7 +29,7 @@ def _reshaped(x: Aval, *, shape: tuple[Size, ...]) -> tuple[Aval, ...]:
 reshape = linear(
     "reshape", _reshaped, lambda xp, x, *, shape: x.reshape(shape),
     lambda ct, x, *, shape: apply("reshape", ct, shape=x.shape), view=True, doc="The same elements under another shape.",
-    formula="reshaped back", samples=[Sample(((2, 3),), {"shape": (3, 2)}), Sample(((0, 3),), {"shape": (3, 0)})],
+    formula="reshaped back", batch=shifted("reshape"), samples=[Sample(((2, 3),), {"shape": (3, 2)}), Sample(((0, 3),), {"shape": (3, 0)})],
 )  # fmt: skip
 
 
@@ -37,9 +38,15 @@ def _unstretch(ct: Value, x: Value, *, shape: tuple[Size, ...]) -> Value:
     return ct
 
 
+def _broadcast_batch(args: Any, batched: Any, size: Size, *, shape: tuple[Size, ...]) -> tuple[Value, ...]:
+    (x,) = args
+    new = (1,) * (len(shape) + 1 - x.rank)
+    return (apply("broadcast_to", apply("reshape", x, shape=(size, *new, *x.shape[1:])), shape=(size, *shape)),)
+
+
 broadcast_to = linear(
     "broadcast_to", lambda x, *, shape: (Aval(shape, x.dtype),), lambda xp, x, *, shape: xp.broadcast_to(x, shape), _unstretch,
-    view=True, doc="Repeated along new dims and dims of size 1.", formula="summed where it grew",
+    view=True, doc="Repeated along new dims and dims of size 1.", formula="summed where it grew", batch=_broadcast_batch,
     samples=[Sample(((3,),), {"shape": (2, 3)}), Sample(((2, 1),), {"shape": (2, 3)}), Sample(((),), {"shape": (2, 0)})],
 )  # fmt: skip
 
@@ -48,15 +55,19 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(k) for k in range(len(axes)))
 
 
+def _transpose_batch(args: Any, batched: Any, size: Size, *, axes: tuple[int, ...]) -> tuple[Value, ...]:
+    return (apply("transpose", args[0], axes=(0, *(axis + 1 for axis in axes))),)
+
+
 transpose = linear(
     "transpose", lambda x, *, axes: (Aval(tuple(x.shape[k] for k in axes), x.dtype),),
     lambda xp, x, *, axes: xp.transpose(x, axes), lambda ct, x, *, axes: apply("transpose", ct, axes=_inverse(axes)),
-    view=True, doc="The dims in another order.", formula="transposed back",
+    view=True, doc="The dims in another order.", formula="transposed back", batch=_transpose_batch,
     samples=[Sample(((2, 3, 4),), {"axes": (2, 0, 1)}), Sample(((2, 0),), {"axes": (1, 0)})],
 )  # fmt: skip
 flip = linear(
     "flip", lambda x, *, axes: (x,), lambda xp, x, *, axes: xp.flip(x, axes), lambda ct, x, *, axes: apply("flip", ct, axes=axes),
-    view=True, doc="The order turned round along axes.", formula="turned back",
+    view=True, doc="The order turned round along axes.", formula="turned back", batch=shifted("flip"),
     samples=[Sample(((2, 3),), {"axes": (0, 1)}), Sample(((0, 3),), {"axes": (0,)})],
 )  # fmt: skip
 
@@ -79,7 +90,7 @@ SPAN: dict[str, Any] = {"items": ((1, 2, 1), (3, 2, -2))}
 slice_ = linear(
     "slice", lambda x, *, items: (Aval(tuple(count for _, count, _ in items), x.dtype),),
     lambda xp, x, *, items: x[_index(items)], lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
-    view=True, doc="A part, by start, count and step for each dim.", formula="put back into zeros",
+    view=True, doc="A part, by start, count and step for each dim.", formula="put back into zeros", batch=shifted("slice"),
     samples=[Sample(((3, 4),), SPAN), Sample(((3,),), {"items": ((1, 0, 1),)})],
 )  # fmt: skip
 
@@ -93,7 +104,7 @@ def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Known) -> Any:
 unslice = linear(
     "unslice", lambda v, *, shape, items: (Aval(shape, v.dtype),), _unslice,
     lambda ct, v, *, shape, items: apply("slice", ct, items=items), accumulate="add_slice",
-    doc="Zeros, but for a part.", formula="the part", samples=[Sample(((2, 2),), {"shape": (3, 4), **SPAN})],
+    batch=shifted("unslice"), doc="Zeros, but for a part.", formula="the part", samples=[Sample(((2, 2),), {"shape": (3, 4), **SPAN})],
 )  # fmt: skip
 
 
@@ -135,9 +146,11 @@ def _add_flops(node: Node) -> int:
 
 PARTS = [Sample(((3, 4), (2, 2)), SPAN)]
 update_slice = general("update_slice", _same_as_first, _update_slice, _update_vjp, overwrites=0, kind="linear",
-                       doc="A copy with a part replaced.", formula="to the part, and to the rest", samples=PARTS)  # fmt: skip
+                       doc="A copy with a part replaced.", formula="to the part, and to the rest", samples=PARTS,
+                       batch=shifted("update_slice"))  # fmt: skip
 add_slice = general("add_slice", _same_as_first, _add_slice, _add_vjp, overwrites=0, kind="linear", flops=_add_flops,
-                    doc="A copy with a part added to.", formula="1, and the part", samples=PARTS)  # fmt: skip
+                    doc="A copy with a part added to.", formula="1, and the part", samples=PARTS,
+                    batch=shifted("add_slice"))  # fmt: skip
 
 # ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,6 +178,6 @@ def _concat_vjp(cts: Any, inputs: Any, outs: Any, *, axis: int) -> tuple[Value, 
 
 concat = general(
     "concat", _joined, lambda xp, *arrays, axis: xp.concatenate(arrays, axis=axis), _concat_vjp, kind="linear",
-    doc="Arrays joined along an axis.", formula="to each its part",
+    doc="Arrays joined along an axis.", formula="to each its part", batch=shifted("concat"),
     samples=[Sample(((2, 2), (2, 3)), {"axis": 1}), Sample(((2,), (0,), (1,)), {"axis": 0})],
 )  # fmt: skip

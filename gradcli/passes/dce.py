@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from gradcli.ir.graph import Graph
+from gradcli.ir.live import without_dead
 
 
 def dce(graph: Graph) -> Graph:
     """Drop the nodes whose results nobody reads."""
-    live = bytearray(graph.n_values)
-    for value in graph.outputs:
-        live[value.id] = 1
-    kept = []
-    for node in reversed(graph.nodes):
-        if any(live[out.id] for out in node.outs):
-            kept.append(node)
-            for value in node.inputs:
-                live[value.id] = 1
-    if len(kept) == len(graph.nodes):
-        return graph
-    return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, graph.n_values, graph.names)
+    return without_dead(graph)
