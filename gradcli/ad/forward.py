@@ -22,7 +22,7 @@ from gradcli.ad.reverse import (
 )
 from gradcli.ir.dims import conditions
 from gradcli.ir.graph import Builder, Graph, Node, Value
-from gradcli.ir.live import without_dead
+from gradcli.ir.live import outputs_from, without_dead
 from gradcli.ir.primitive import primitive
 
 Tangents = list[Value | None]
@@ -123,7 +123,7 @@ def transposed(
     first = len(inputs) + len(outs)
     back = reverse(pulled, range(first, first + len(floats)), sens="inputs")
     count = len(pulled.outputs)
-    only = without_dead(Graph(back.inputs, back.nodes, back.outputs[count:], back.n_values, back.names))
+    only = outputs_from(back, count)
     nothing = [splat(builder, 0.0, outs[k].aval) for k in floats]  # in place of the cotangent, of which J t is free
     ways = [tangent for k in moved if (tangent := tangents[k]) is not None]
     results: Tangents = [None] * len(outs)

@@ -37,6 +37,17 @@ class Program(NamedTuple):
     results: tuple[tuple[int, bool], ...]
 
 
+class Body:
+    """The graph that a node holds, ready to run: what its `eval` calls once, or turn by turn."""
+
+    def __init__(self, plan: Plan, xp: Any, load: Callable[[Node], Any]) -> None:
+        self.program = compile_plan(plan, xp, load)
+        self.xp = xp
+
+    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        return execute(self.program, arrays, self.xp)
+
+
 def compile_plan(plan: Plan, xp: Any, load: Callable[[Node], Any]) -> Program:
     """The program of a plan on the namespace `xp`; `load` gives the array of a constant, which nobody writes to."""
     slots: list[Any] = [None] * plan.n_slots
@@ -45,7 +56,7 @@ def compile_plan(plan: Plan, xp: Any, load: Callable[[Node], Any]) -> Program:
     return Program(
         tuple(slots),
         plan.inputs,
-        tuple(_instruction(step, xp) for step in plan.steps),
+        tuple(_instruction(step, xp, load) for step in plan.steps),
         tuple((result.slot, result.copied) for result in plan.results),
     )
 
@@ -86,13 +97,14 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
         ) from None
 
 
-def _instruction(step: Step, xp: Any) -> Instruction:
+def _instruction(step: Step, xp: Any, load: Callable[[Node], Any]) -> Instruction:
     node, prim = step.node, step.node.prim
+    bodies = {name: Body(plan, xp, load) for name, plan in step.bodies}
     call: Callable[..., Any]
     if prim.kind == "elementwise" and prim.ufunc is not None and not node.params:
         call = getattr(xp, prim.ufunc)
     else:
-        call = partial(prim.eval, xp, **node.params)
+        call = partial(prim.eval, xp, **{**node.params, **bodies})
     if step.copied:
         call = _array_of(call, xp.array)
     elif len(node.outs) == 1 and not node.outs[0].rank:

@@ -15,11 +15,13 @@ from gradcli.interp.values import (
     Arr,
     CastV,
     Deferred,
-    GradV,
+    DerivativeV,
     LayerV,
+    MapV,
     NetV,
     OperatorV,
     RecomputeV,
+    Transformed,
     TupleV,
     counted,
     describe,
@@ -48,7 +50,7 @@ def call(ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any]
             if len(args) != 1 or keywords:
                 raise fail("NAM020", f"the cast `{callee.dtype}(x)` takes one value", node.span)
             return ctx.cast(args[0], callee.dtype)
-        case NetV() | LayerV() | GradV() | RecomputeV():
+        case NetV() | LayerV() | DerivativeV() | MapV() | RecomputeV():
             _refuse_shared_weights(callee, node.func.span)
             if isinstance(callee, NetV) and callee.scope.prelude:
                 args, keywords = _prelude_arguments(ctx, args, keywords)
@@ -61,7 +63,7 @@ def call(ctx: Elaborator, callee: Any, args: list[Any], keywords: dict[str, Any]
 
 def _refuse_shared_weights(callee: Any, span: Span) -> None:
     """A net with params and static parameters is a layer: by its own name it would own one weight in two shapes."""
-    while isinstance(callee, GradV | RecomputeV):
+    while isinstance(callee, Transformed):
         callee = callee.fn
     if isinstance(callee, NetV) and callee.decl.statics and not callee.scope.prelude:
         for statement in callee.decl.body:
@@ -138,12 +140,8 @@ def _signature(net: NetV) -> str:
 
 def call_net(ctx: Elaborator, callee: Any, bound: dict[str, Any], span: Span, caller: Frame) -> Any:
     """Run a net, a layer or a transformed net on bound arguments."""
-    while isinstance(callee, RecomputeV):
-        callee = callee.fn
-    if isinstance(callee, GradV):
-        from gradcli.interp.transform import call_grad
-
-        return call_grad(ctx, callee, bound, span, caller)
+    if isinstance(callee, Transformed):
+        return _transformed(ctx, callee, bound, span, caller)
     net = callee.net if isinstance(callee, LayerV) else callee
     if net.decl.statics and net.statics is None:
         example = ", ".join(s.id for s in net.decl.statics)
@@ -159,6 +157,17 @@ def call_net(ctx: Elaborator, callee: Any, bound: dict[str, Any], span: Span, ca
     if user is not None and not net.scope.prelude:
         user.instance.params.update(net.instance.params)
     return leave(frame, result)
+
+
+def _transformed(ctx: Elaborator, callee: Transformed, bound: dict[str, Any], span: Span, caller: Frame) -> Any:
+    from gradcli.interp import mapping, transform
+
+    match callee:
+        case DerivativeV():
+            return transform.call_derivative(ctx, callee, bound, span, caller)
+        case MapV():
+            return mapping.call_map(ctx, callee, bound, span, caller)
+    return transform.call_checkpoint(ctx, callee, bound, span, caller)
 
 
 def enter(ctx: Elaborator, net: NetV, span: Span, caller: Frame) -> Frame:
@@ -204,7 +213,7 @@ def bind_inputs(ctx: Elaborator, frame: Frame, net: NetV, bound: dict[str, Any])
         else:
             assert declared.default is not None
             value = expressions.evaluate(ctx, frame, declared.default)
-        if isinstance(value, NetV | LayerV | GradV | RecomputeV | OperatorV | CastV):
+        if isinstance(value, NetV | LayerV | Transformed | OperatorV | CastV):
             raise fail(
                 "SHP113",
                 f"{describe(value)} is no value: input {name} of {net.name} takes an array",

@@ -45,7 +45,6 @@ class Elaborator:
         self.weak_float = options.dtype or "f64"
         self.operators = OPERATORS
         self.result_names: dict[int, tuple[str, ...]] = {}
-        self.primal: list[Arr] = []
         self.on_expect: Any = None
         self._prelude: Scope | None = None
         self._memo_types: dict[str, str] = {}

@@ -1,161 +1,96 @@
-"""Function transformations: `grad` and `value_and_grad` of a net, by reverse mode on a graph of its own.
+"""Function transformations: derivatives, batches and recomputation of a net, each on a graph of its own.
 
-The net runs in a region of its own, on fresh inputs, so that only what flows through them is differentiated: outer
-values that the net uses come in as further inputs (perturbation confusion cannot arise). The region's graph is
-differentiated and the result is copied into the graph around, where it may be differentiated again.
+The net runs in a region of its own, on fresh inputs, so that only what flows through them is differentiated (or
+varies over the batch): outer values that the net uses come in as further inputs, and perturbation confusion cannot
+arise. The region's graph is transformed and the result is copied into the graph around, where it may be transformed
+again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, calls
 from gradcli.interp.scope import Frame, Region
+from gradcli.interp.select import Selected, leaves, picked, select
 from gradcli.interp.values import (
     POISON,
     Arr,
-    GradV,
+    DerivativeV,
     ListV,
     NetV,
-    ParamInfo,
+    RecomputeV,
     TupleV,
     flatten,
-    is_number,
     make_tuple,
     show_type,
 )
-from gradcli.ir.aval import Aval
-from gradcli.ir.graph import Builder, Value
+from gradcli.ir.graph import Builder, Graph, Value
 from gradcli.ir.primitive import ShapeError, primitive
 from gradcli.record import record
-from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import Label, Span, fail, nearest
+from gradcli.syntax.diagnostics import Span, fail
 
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
 
-@record
-class Selected:
-    """What a derivative is by: an input or a param of the transformed net."""
-
-    name: str
-    kind: str  # "input" or "param"; for params `name` is the absolute path
+# ── a net in a region of its own ────────────────────────────────────────────────────────────────────────────
 
 
-def dotted(expr: ast.Expr) -> str | None:
-    """`x`, `l1.w`, `h[0].w` after `wrt=`, in the spelling of reports: `h.0.w`; None for anything else."""
-    parts: list[str] = []
-    while True:
-        match expr:
-            case ast.Name():
-                return ".".join([expr.id, *reversed(parts)])
-            case ast.Attribute():
-                parts.append(expr.name)
-                expr = expr.value
-            case ast.Index(items=(ast.Number(value=int() as number),)):
-                parts.append(str(number))
-                expr = expr.value
-            case _:
-                return None
+@record(eq=False)
+class Ran:
+    """A net that ran in a region: its graph, what feeds each of the graph's inputs, and its results."""
+
+    graph: Graph
+    args: tuple[Value, ...]  # in the graph around, in the order of the graph's inputs; fresh inputs as `fresh` has them
+    result: Any  # as the net nests it
+    outputs: tuple[Arr, ...]
+
+    def position(self, value: Value) -> int:
+        return next(k for k, given in enumerate(self.graph.inputs) if given is value)
 
 
-def select(ctx: Elaborator, net: NetV, wrt: ast.Expr | None, arguments: dict[str, Any], span: Span) -> Any:
-    """The inputs to be made fresh, before the net runs: nested lists of `Selected`, params still as words.
+class Apart:
+    """Opens a region, makes fresh inputs in it, runs the net, and closes it again."""
 
-    Raises ModelError DIF001 for an input without a derivative.
-    """
-    floats = [n for n, v in arguments.items() if differentiable(v)]
-    left_out = [n for n, v in arguments.items() if isinstance(v, Arr) and not differentiable(v)]
-    if wrt is None:
-        if not floats:
-            raise fail("DIF001", f"no input of {net.name} is a float", span)
-        first = next(iter(arguments))
-        if first != floats[0] and first in left_out:
-            ctx.note("DIF001", f"{first} is {arguments[first]} and has no derivative: by {floats[0]} instead", span)
-        return Selected(floats[0], "input")
-    return _select(ctx, net, wrt, arguments, floats, left_out, top=True)
+    def __init__(self, ctx: Elaborator) -> None:
+        self.ctx = ctx
+        self.outer = ctx.region
+        self.region = Region(Builder(), ctx.region)
+        self.fresh: dict[int, Value] = {}  # id of an input here → what feeds it in the graph around
 
+    def input(self, name: str, arr: Arr, fed: Value) -> Arr:
+        """An input of the region like `arr`, fed by `fed`."""
+        value = self.region.builder.input(arr.value.aval, name)
+        self.fresh[value.id] = fed
+        return Arr(value, arr.dims if arr.named else None, arr.weak)
 
-def _select(
-    ctx: Elaborator,
-    net: NetV,
-    expr: ast.Expr,
-    arguments: dict[str, Any],
-    floats: list[str],
-    out: list[str],
-    *,
-    top: bool,
-) -> Any:
-    if isinstance(expr, ast.Tuple | ast.List):
-        if not top:
-            raise fail("DIF003", "`wrt` is a name or a tuple of names", expr.span)
-        return [_select(ctx, net, item, arguments, floats, out, top=False) for item in expr.items]
-    name = dotted(expr)
-    if name is None:
-        raise fail("DIF003", "after `wrt=` stand names: `x`, `l1.w`, `all`, `params`", expr.span)
-    if name in arguments:
-        value = arguments[name]
-        if not differentiable(value):
-            kind = f"is {value}" if isinstance(value, Arr) else "is no array"
-            declared = next((i for i in net.decl.inputs if i.name.id == name and i.type is not None), None)
-            help = f"declare it as a float: `{name}: f64`" if declared else f"cast it: `f64({name})`"
-            others = [Label(declared.span, "declared here")] if declared else []
-            raise fail("DIF001", f"{name} {kind} and has no derivative", expr.span, others=others, help=help)
-        return Selected(name, "input")
-    if name == "all":
-        if out:
-            ctx.note("DIF001", f"left out of `all`, as not float: {', '.join(out)}", expr.span)
-        if not floats:
-            raise fail("DIF001", f"no input of {net.name} is a float", expr.span)
-        return [Selected(n, "input") for n in floats]
-    return Selected(name, "word")
+    def run(self, fn: Any, arguments: dict[str, Any], span: Span, caller: Frame) -> Any:
+        """The result of the net, its arrays seen in the region; POISON where it was refused."""
+        self.ctx.region = self.region
+        try:
+            return calls.call_net(self.ctx, fn, arguments, span, caller)
+        finally:
+            self.ctx.region = self.outer
+
+    def lift(self, value: Value) -> Value:
+        return self.region.lift(value)
+
+    def close(self, result: Any, span: Span) -> Ran:
+        self.ctx.region = self.region
+        try:
+            outputs = calls.flat_arrays(self.ctx, result, span)
+            values = [self.region.lift(arr.value) for arr in outputs]
+        finally:
+            self.ctx.region = self.outer
+        graph = self.region.builder.close(values)
+        args = [self.outer.lift(self.fresh.get(v.id) or self.region.origins[v.id]) for v in graph.inputs]
+        return Ran(graph, tuple(args), result, tuple(outputs))
 
 
-def differentiable(value: Any) -> bool:
-    """Floats, and weak integers, which count as f64."""
-    if isinstance(value, Arr):
-        return value.aval.is_float or (value.weak and value.dtype != "bool")
-    if isinstance(value, ListV):
-        return all(differentiable(v) for v in flatten(TupleV(value.items)))
-    return is_number(value) and not isinstance(value, bool)
-
-
-def call_grad(ctx: Elaborator, grad: GradV, bound: dict[str, Any], span: Span, caller: Frame) -> Any:
-    """The value of `grad(f, …)(…)` or `value_and_grad(f, …)(…)` on bound arguments."""
-    net = calls.base_net(grad.fn)
-    arguments = _arguments(ctx, net, bound)
-    chosen = select(ctx, net, grad.wrt, arguments, grad.span)
-    outer = ctx.region
-    fresh: dict[str, Arr] = {}
-    for item in _leaves(chosen):
-        if item.kind == "input" and item.name not in fresh:
-            fresh[item.name] = _as_float(ctx, arguments[item.name])
-    region = Region(Builder(), outer)
-    ctx.region = region
-    try:
-        inner: dict[str, Arr] = {}
-        for name, arr in fresh.items():
-            value = region.builder.input(arr.value.aval, name)
-            inner[name] = Arr(value, arr.dims, arr.weak)
-        result = calls.call_net(ctx, grad.fn, {**arguments, **inner}, span, caller)
-        if result is POISON:
-            return result
-        outputs = calls.flat_arrays(ctx, result, span)
-        values = [region.lift(arr.value) for arr in outputs]
-    finally:
-        ctx.region = outer
-    picked = _picked(ctx, grad, net, chosen, fresh)
-    gradients = _differentiate(ctx, grad, region, inner, fresh, result, outputs, values, picked, span)
-    gradient = _nest(picked, iter(gradients))
-    if not grad.with_value:
-        return gradient
-    return TupleV((_same_nesting(result, iter(ctx.primal)), gradient))
-
-
-def _arguments(ctx: Elaborator, net: NetV, bound: dict[str, Any]) -> dict[str, Any]:
+def arguments_of(ctx: Elaborator, net: NetV, bound: dict[str, Any]) -> dict[str, Any]:
     """Bound arguments in the order of the inputs, defaults filled in, each typed input in its declared dtype."""
     arguments: dict[str, Any] = {}
     for declared in net.decl.inputs:
@@ -172,120 +107,143 @@ def _arguments(ctx: Elaborator, net: NetV, bound: dict[str, Any]) -> dict[str, A
     return arguments
 
 
+# ── derivatives ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def call_derivative(ctx: Elaborator, form: DerivativeV, bound: dict[str, Any], span: Span, caller: Frame) -> Any:
+    """The value of `grad(f, …)(…)`, `jvp(f, …)(…)`, … on bound arguments."""
+    net = calls.base_net(form.fn)
+    arguments = arguments_of(ctx, net, bound)
+    chosen = select(ctx, net, form, arguments)
+    apart = Apart(ctx)
+    moving: dict[str, tuple[Arr, Arr]] = {}  # name → as it is outside, and inside
+    for item in leaves(chosen):
+        if item.kind == "input" and item.name not in moving:
+            outside = _as_float(ctx, arguments[item.name])
+            moving[item.name] = outside, apart.input(item.name, outside, outside.value)
+    result = apart.run(form.fn, {**arguments, **{n: inside for n, (_, inside) in moving.items()}}, span, caller)
+    if result is POISON:
+        return result
+    by = picked(ctx, form, net, chosen)
+    likes, values = [], []
+    for leaf in leaves(by):
+        outside, inside = moving[leaf.name] if leaf.kind == "input" else (_param(ctx, leaf.name),) * 2
+        likes.append(outside)
+        values.append(apart.lift(inside.value))
+    ran = apart.close(result, span)
+    floats = [k for k, arr in enumerate(ran.outputs) if arr.aval.is_float]
+    if not floats:
+        raise fail("DIF002", f"no result of {net.name} is a float", span)
+    extra = [] if form.sens is None else sensitivities(ctx, form.sens, ran.result, ran.outputs, floats, span)
+    if form.along is not None:
+        extra += directions(ctx, form, [leaf.name for leaf in leaves(by)], likes, span)
+    wrt = [ran.position(value) for value in values]
+    derivative = _graph_of(form, ran.graph, wrt, floats)
+    made = ctx.region.builder.inline(derivative, [*ran.args, *extra])
+    primal = [_like(v, [o]) for v, o in zip(made, ran.outputs, strict=False)]
+    return _assembled(form, ran, by, likes, floats, primal, iter(made[len(ran.outputs) :]))
+
+
+def _param(ctx: Elaborator, path: str) -> Arr:
+    arr = ctx.run.params[path].arr
+    assert arr is not None
+    return arr
+
+
 def _as_float(ctx: Elaborator, value: Any) -> Arr:
     """What is differentiated by: weak integers are floats."""
     arr = arrays.to_arr(ctx, value)
-    return arr if arr.aval.is_float else arrays.settle_arr(ctx, arr, ctx.weak_float, weak=True)
+    if not arr.aval.is_float:
+        return arrays.settle_arr(ctx, arr, ctx.weak_float, weak=True)
+    return Arr(ctx.region.lift(arr.value), arr.dims if arr.named else None, arr.weak)
 
 
-def _leaves(chosen: Any) -> list[Selected]:
-    if isinstance(chosen, Selected):
-        return [chosen]
-    return [leaf for item in chosen for leaf in _leaves(item)]
+def _graph_of(form: DerivativeV, graph: Graph, wrt: Sequence[int], floats: Sequence[int]) -> Graph:
+    """The transformed graph: `(*inputs, *sens, *directions) → (*outputs, *derivatives)`."""
+    sens: Any = "inputs" if form.sens is not None else "ones"
+    match form.kind:
+        case "grad" | "value_and_grad":
+            from gradcli.ad.reverse import reverse
+
+            return reverse(graph, wrt, sens=sens, outputs=floats)
+        case "jvp" | "value_and_jvp":
+            from gradcli.ad.forward import forward
+
+            return forward(graph, wrt, floats)
+    from gradcli.ad import matrix
+
+    match form.kind:
+        case "jacobian":
+            return matrix.jacobian(graph, wrt, floats)
+        case "hessian":
+            return matrix.hessian(graph, wrt, floats, sens)
+    return matrix.hvp(graph, wrt, floats, sens)
 
 
-def _picked(ctx: Elaborator, grad: GradV, net: NetV, chosen: Any, fresh: dict[str, Arr]) -> Any:
-    """Words of `wrt` that are params, now that the net has run and its params are known."""
-    if isinstance(chosen, Selected):
-        if chosen.kind == "input":
-            return chosen
-        span = grad.wrt.span if grad.wrt is not None else grad.span
-        paths = resolve_params(net, chosen.name, lambda path: _is_float(ctx.run.params[path]), span)
-        if len(paths) == 1:
-            return Selected(paths[0], "param")
-        return [Selected(path, "param") for path in paths]
-    return [_picked(ctx, grad, net, item, fresh) for item in chosen]
+def _assembled(
+    form: DerivativeV,
+    ran: Ran,
+    by: Any,
+    likes: Sequence[Arr],
+    floats: Sequence[int],
+    primal: Sequence[Arr],
+    made: Iterator[Value],
+) -> Any:
+    """The derivatives, nested as the form says: by what it is by, by the results, or by both."""
+    outs = [ran.outputs[k] for k in floats]
+    match form.kind:
+        case "jvp" | "value_and_jvp":
+            found = _by_result(ran.result, iter([_like(next(made), [out]) for out in outs]))
+        case "jacobian":
+            blocks = [_nest(by, iter([_like(next(made), [out, x]) for x in likes])) for out in outs]
+            found = _by_result(ran.result, iter(blocks))
+        case "hessian":
+            rows = [_nest(by, iter([_like(next(made), [x, y]) for y in likes])) for x in likes]
+            found = _nest(by, iter(rows))
+        case _:
+            found = _nest(by, iter([_like(next(made), [x]) for x in likes]))
+    if form.kind.startswith("value_and_"):
+        return TupleV((_same_nesting(ran.result, iter(primal)), found))
+    return found
 
 
-def _is_float(param: ParamInfo) -> bool:
-    return param.arr is not None and param.arr.aval.is_float
+def _like(value: Value, of: Sequence[Arr]) -> Arr:
+    """A derivative with the names of the dims that it has from what it is of and by."""
+    dims = tuple(d for arr in of for d in arr.dims)
+    return Arr(value, dims if any(arr.named for arr in of) else None, all(arr.weak for arr in of))
 
 
-def resolve_params(net: NetV, word: str, is_float: Callable[[str], bool], span: Span | None) -> list[str]:
-    """The absolute paths that a name of `wrt` stands for: one param, all floats of a layer, or all (`params`)."""
-    by_name = {net.instance.name(path): path for path in net.instance.params}
-    if word in by_name:
-        return [by_name[word]]
-    all_of = [path for path in by_name.values() if is_float(path)]
-    below = [path for path in all_of if net.instance.name(path).startswith(word + ".")]
-    if below:
-        return below
-    if word == "params":
-        if not all_of:
-            raise fail("DIF003", f"{net.name} has no float params" if by_name else f"{net.name} has no params", span)
-        return all_of
-    names = [i.name.id for i in net.decl.inputs] + list(by_name)
-    guess = nearest(word, names)
-    have = ", ".join(names) or "none"
-    raise fail(
-        "DIF003",
-        f"{net.name} has no input or param `{word}`",
-        span,
-        notes=[f"inputs and params: {have}"],
-        help=f"did you mean `{guess}`?" if guess else None,
-    )
+def _nest(by: Any, found: Iterator[Any]) -> Any:
+    if isinstance(by, Selected):
+        return next(found)
+    return make_tuple([_nest(item, found) for item in by])
 
 
-def _differentiate(
-    ctx: Elaborator,
-    grad: GradV,
-    region: Region,
-    inner: dict[str, Arr],
-    fresh: dict[str, Arr],
-    result: Any,
-    outputs: list[Arr],
-    values: list[Value],
-    picked: Any,
-    span: Span,
-) -> list[Arr]:
-    """Differentiate the region's graph and copy it into the graph around; gradients in the order of `picked`."""
-    from gradcli.ad.reverse import reverse
-
-    floats = [k for k, arr in enumerate(outputs) if arr.aval.is_float]
-    if not floats:
-        raise fail("DIF002", f"no result of {calls.base_net(grad.fn).name} is a float", span)
-    graph = region.builder.close(values)
-    position = {value.id: k for k, value in enumerate(graph.inputs)}
-    wrt: list[int] = []
-    slots: list[tuple[Selected, int | None]] = []
-    for leaf in _leaves(picked):
-        value = inner[leaf.name].value if leaf.kind == "input" else _param_here(ctx, region, leaf.name)
-        slots.append((leaf, None if value is None else len(wrt)))
-        if value is not None:
-            wrt.append(position[value.id])
-    sens = [] if grad.sens is None else sensitivities(ctx, grad.sens, result, outputs, floats, span)
-    derivative = reverse(graph, wrt, sens="inputs" if grad.sens is not None else "ones", outputs=floats)
-    actual = {inner[name].value.id: arr.value for name, arr in fresh.items()}
-    args = [ctx.region.lift(actual.get(v.id) or region.origins[v.id]) for v in graph.inputs]
-    made = ctx.region.builder.inline(derivative, [*args, *sens])
-    ctx.primal = [Arr(v, o.dims if o.named else None, o.weak) for v, o in zip(made, outputs, strict=False)]
-    found = made[len(outputs) :]
-    gradients = []
-    for leaf, slot in slots:
-        like = fresh[leaf.name] if leaf.kind == "input" else ctx.run.params[leaf.name].arr
-        assert like is not None
-        value = found[slot] if slot is not None else zeros(ctx, like.value.aval)
-        gradients.append(Arr(value, like.dims if like.named else None, like.weak))
-    return gradients
+def _same_nesting(result: Any, values: Iterator[Any]) -> Any:
+    if isinstance(result, TupleV):
+        return TupleV(tuple(_same_nesting(item, values) for item in result.items), result.names)
+    return next(values)
 
 
-def _param_here(ctx: Elaborator, region: Region, path: str) -> Value | None:
-    """A param as an input of the region; None where the net does not use it."""
-    arr = ctx.run.params[path].arr
-    return None if arr is None else region.lifted.get(arr.value)
+def _by_result(result: Any, values: Iterator[Any]) -> Any:
+    """Nested as the results are, without those that are no floats."""
+    if isinstance(result, TupleV):
+        members = [_by_result(item, values) for item in result.items if _has_float(item)]
+        return make_tuple(members)
+    return next(values)
 
 
-def zeros(ctx: Elaborator, aval: Aval) -> Value:
-    zero = ctx.region.builder.scalar(0.0, aval.dtype)
-    if not aval.shape:
-        return zero
-    return ctx.region.builder.emit(primitive("broadcast_to"), (zero,), {"shape": aval.shape})[0]
+def _has_float(result: Any) -> bool:
+    return any(not isinstance(item, Arr) or item.aval.is_float for item in flatten(result))
+
+
+# ── sensitivities and directions ────────────────────────────────────────────────────────────────────────────
 
 
 def sensitivities(
-    ctx: Elaborator, sens: Any, result: Any, outputs: list[Arr], floats: list[int], span: Span
+    ctx: Elaborator, sens: Any, result: Any, outputs: Sequence[Arr], floats: Sequence[int], span: Span
 ) -> list[Value]:
-    """`sens` with the nesting of the result, shape and dtype exactly. Raises ModelError DIF004."""
+    """`sens` with the nesting of the result, shape and dtype exactly. Raises ModelError DIF004 or DIF005."""
     given = flatten(sens)
     if isinstance(sens, ListV) and isinstance(result, TupleV):
         given = list(sens.items)
@@ -300,42 +258,63 @@ def sensitivities(
         )
     if len(given) == len(outputs):
         given = [given[k] for k in floats]
-    found = []
-    for k, value in zip(floats, given, strict=True):
-        out = outputs[k]
-        try:
-            arr = arrays.convert(ctx, value, out.dtype, "the sensitivity")
-        except ShapeError:
-            given_type = arrays.to_arr(ctx, value)
-            raise fail(
-                "DIF004", f"the sensitivity is {given_type}, the output {out}", span, help=f"cast it: `{out.dtype}(…)`"
-            ) from None
-        if arr.value.aval.shape != out.value.aval.shape:
-            raise fail(
-                "DIF004",
-                f"the sensitivity is {show_type(arr.dtype, arr.dims)}, the output {out}",
-                span,
-                help="a sensitivity has the shape and dtype of the output exactly",
-            )
-        found.append(ctx.region.lift(arr.value))
-    return found
+    pairs = zip(floats, given, strict=True)
+    return [exactly(ctx, value, outputs[k], "sensitivity", "the output", span) for k, value in pairs]
 
 
-def _named_outputs(result: Any, outputs: list[Arr]) -> list[tuple[Arr, str]]:
+def directions(ctx: Elaborator, form: DerivativeV, names: list[str], likes: Sequence[Arr], span: Span) -> list[Value]:
+    """The tangents of `jvp` or the vectors of `hvp`, one for each of `names`. Raises ModelError DIF004 or DIF005."""
+    what = "vector" if form.kind == "hvp" else "tangent"
+    given = flatten(form.along)
+    if isinstance(form.along, ListV) and len(names) > 1:
+        given = list(form.along.items)
+    if len(given) != len(names):
+        wanted = ", ".join(f"{name}: {arr}" for name, arr in zip(names, likes, strict=True))
+        raise fail(
+            "DIF005",
+            f"{len(given)} given as `{'v' if form.kind == 'hvp' else 'tangent'}`, for {len(names)} inputs",
+            span,
+            notes=[f"one {what} for each of {wanted}"],
+            help="`wrt=…` names fewer of them" if len(given) < len(names) else None,
+        )
+    rows = zip(given, names, likes, strict=True)
+    return [exactly(ctx, value, like, what, f"the input {name}", span) for value, name, like in rows]
+
+
+def exactly(ctx: Elaborator, value: Any, like: Arr, what: str, of: str, span: Span) -> Value:
+    """A value in the shape and dtype of `like` exactly; weak numbers take the dtype. Raises ModelError DIF004."""
+    try:
+        arr = arrays.convert(ctx, value, like.dtype, f"the {what}")
+    except ShapeError:
+        given = arrays.to_arr(ctx, value)
+        raise fail("DIF004", f"the {what} is {given}, {of} {like}", span, help=f"cast it: `{like.dtype}(…)`") from None
+    if arr.value.aval.shape != like.value.aval.shape:
+        raise fail(
+            "DIF004",
+            f"the {what} is {show_type(arr.dtype, arr.dims)}, {of} {like}",
+            span,
+            help=f"a {what} has the shape and dtype of {of} exactly",
+        )
+    return ctx.region.lift(arr.value)
+
+
+def _named_outputs(result: Any, outputs: Sequence[Arr]) -> list[tuple[Arr, str]]:
     names = result.names if isinstance(result, TupleV) and len(result.names) == len(outputs) else ("",) * len(outputs)
     return list(zip(outputs, names, strict=True))
 
 
-def _nest(picked: Any, gradients: Any) -> Any:
-    if isinstance(picked, Selected):
-        return next(gradients)
-    return make_tuple([_nest(item, gradients) for item in picked])
+# ── recomputation ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _same_nesting(result: Any, values: Any) -> Any:
-    if isinstance(result, TupleV):
-        return TupleV(tuple(_same_nesting(item, values) for item in result.items), result.names)
-    return next(values)
+def call_checkpoint(ctx: Elaborator, form: RecomputeV, bound: dict[str, Any], span: Span, caller: Frame) -> Any:
+    """The value of `checkpoint(f)(…)`: `f` as one node, which keeps nothing but what comes in."""
+    import gradcli.ad.checkpoint  # noqa: F401 - registers the primitive
 
-
-__all__ = ["call_grad", "resolve_params", "select"]
+    apart = Apart(ctx)
+    result = apart.run(form.fn, arguments_of(ctx, calls.base_net(form.fn), bound), span, caller)
+    if result is POISON:
+        return result
+    ran = apart.close(result, span)
+    ctx.region.builder.spans = (span,)
+    made = ctx.region.builder.emit(primitive("checkpoint"), ran.args, {"body": ran.graph})
+    return _same_nesting(result, iter([_like(v, [o]) for v, o in zip(made, ran.outputs, strict=True)]))

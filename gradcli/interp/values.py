@@ -123,15 +123,26 @@ class ModuleV:
 
 
 @record(eq=False)
-class GradV:
-    """`grad(f, wrt=…, sens=…)` and `value_and_grad`: a net that takes the inputs of `fn` by the same names."""
+class DerivativeV:
+    """`grad(f, …)`, `jvp(f, …)`, `hessian(f, …)` …: a net that takes the inputs of `fn` by the same names."""
 
+    kind: str  # the operator's name
     fn: Callee
     wrt: ast.Expr | None
     sens: Any  # an elaboration value, or None
-    with_value: bool
+    along: Any  # the tangents of `jvp`, the vectors of `hvp`; None for all others
     span: Span
     frame: Frame  # where the names of `wrt` that are not the net's own are looked up
+
+
+@record(eq=False)
+class MapV:
+    """`vmap(f, axes=…)`: `fn` for each element along an axis of its inputs."""
+
+    fn: Callee
+    axes: ast.Expr | None
+    span: Span
+    frame: Frame
 
 
 @record(eq=False)
@@ -173,7 +184,8 @@ class Poisoned(Exception):
 
 POISON = Poison()
 
-Callee = NetV | LayerV | GradV | RecomputeV | OperatorV | CastV
+Transformed = DerivativeV | MapV | RecomputeV
+Callee = NetV | LayerV | Transformed | OperatorV | CastV
 
 
 def is_number(value: Any) -> bool:
@@ -213,7 +225,7 @@ def describe(value: Any) -> str:
             return f"an array of {len(value.layers)} layers"
         case ModuleV():
             return f"the import {value.name}"
-        case GradV():
+        case DerivativeV() | MapV() | RecomputeV():
             return "a transformed net"
         case OperatorV():
             return f"the operator {value.name}"

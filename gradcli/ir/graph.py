@@ -7,7 +7,7 @@ subexpressions never exist. Every node keeps every span that produced it. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,7 @@ class Builder:
         self.n_values = 0
         self.spans: tuple[Span, ...] = ()
         self._memo: dict[Any, Node] = {}
+        self._derived: dict[Any, Graph] = {}
 
     def input(self, aval: Aval, name: str = "") -> Value:
         value = self._value(aval, None)
@@ -160,6 +161,13 @@ class Builder:
 
         return self.constant(dtype, (), pack([number], dtype))
 
+    def derived(self, region: Graph, what: tuple[Any, ...], make: Callable[[], Graph]) -> Graph:
+        """What a transformation makes of the graph that a node holds: made once, so that equal nodes stay equal."""
+        found = self._derived.get((region, what))
+        if found is None:
+            found = self._derived[region, what] = make()
+        return found
+
     @contextmanager
     def at(self, *spans: Span) -> Iterator[None]:
         """Nodes emitted inside the block come from these places."""
@@ -190,6 +198,7 @@ class Builder:
     def close(self, outputs: Sequence[Value]) -> Graph:
         """`finish`, and forget what would be found again: nothing is emitted afterwards."""
         self._memo.clear()
+        self._derived.clear()
         return self.finish(outputs)
 
     def finish(self, outputs: Sequence[Value]) -> Graph:

@@ -1,4 +1,4 @@
-"""Which nodes of a graph are read by anyone."""
+"""What of a graph is read by anyone."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def without_dead(graph: Graph) -> Graph:
     if len(kept) == len(graph.nodes):
         return graph
     return Graph(graph.inputs, tuple(reversed(kept)), graph.outputs, graph.n_values, graph.names)
+
+
+def outputs_from(graph: Graph, first: int) -> Graph:
+    """The graph of the outputs from `first` on: of the derivatives alone, where the values come before them."""
+    return without_dead(Graph(graph.inputs, graph.nodes, graph.outputs[first:], graph.n_values, graph.names))

@@ -56,9 +56,9 @@ class Sample:
 class Primitive:
     """One operator. `infer(*avals, **params)` gives the avals of the results (raises ShapeError); `eval(xp, *arrays,
     **params)` gives one array or a tuple; `vjp(cts, inputs, outs, **params)` gives one cotangent or None (no
-    dependence) for each input, with `cts` of the results (None where no cotangent arrives). `jvp(tangents, inputs, outs,
-    **params)` gives one tangent or None for each result; most operators state none, as it follows from their kind or
-    from their vjp (`ad/forward.py`). `batch(args, batched, size, **params)` gives the results with one more dim in
+    dependence) for each input, with `cts` of the results (None where no cotangent arrives). `jvp(tangents, inputs,
+    outs, **params)` gives one tangent or None for each result; most operators state none, as it follows from their kind
+    or from their vjp (`ad/forward.py`). `batch(args, batched, size, **params)` gives the results with one more dim in
     front, of `size`, which those args have that are `batched`; elementwise operators state none. `None` for a whole
     rule means that it is missing, which raises when it is met."""
 

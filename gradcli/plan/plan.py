@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradcli.ir.graph import Graph, Node, Value
+from gradcli.ir.region import regions
 from gradcli.record import field, record
 from gradcli.syntax.diagnostics import Span
 
@@ -33,6 +34,7 @@ class Step:
     dead: tuple[int, ...]
     into: int | None = None
     copied: bool = False
+    bodies: tuple[tuple[str, Plan], ...] = ()  # of the graphs that the node holds, by the names of their params
 
 
 @record
@@ -84,8 +86,9 @@ def make_plan(graph: Graph) -> Plan:
 class _Planner:
     """One walk over the nodes with what is alive at each."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, bodies: dict[Graph, Plan] | None = None) -> None:
         self.graph = graph
+        self.bodies = {} if bodies is None else bodies
         self.last = _last_uses(graph)
         self.slot: dict[int, int] = {}
         self.free: list[int] = []
@@ -112,7 +115,8 @@ class _Planner:
         results = self.results()
         return Plan(
             graph, inputs, tuple(slots), tuple(steps), results, self.n_slots, self.peak, input_bytes,
-            self.largest, self.largest_bytes, self.at_peak, sum(map(_blas_flops, graph.nodes)),
+            self.largest, self.largest_bytes, self.at_peak,
+            sum(map(_blas_flops, graph.nodes)) + sum(plan.blas_flops for step in steps for _, plan in step.bodies),
         )  # fmt: skip
 
     # ── one step ────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,12 +135,20 @@ class _Planner:
                 else:
                     self.take(out, nbytes(out), node)
             outs = tuple(self.slot[out.id] for out in node.outs)
+        bodies = tuple((name, self.body(graph)) for name, graph in regions(node).items())
+        self.pass_by(sum(plan.peak for _, plan in bodies), node)
         self.pass_by(sum(nbytes(v) for v in node.inputs if node.prim.name == "matmul" and _repeated(v)), node)
         dead = [value for value in {v.id: v for v in node.inputs}.values() if self.last[value.id] == place]
         dead += [out for out in node.outs if out.id not in self.last]
         if into is not None:
             dead = [value for value in dead if value is not node.inputs[into]]
-        return Step(node, ins, outs, tuple(self.drop(value) for value in dead), into, copied)
+        return Step(node, ins, outs, tuple(self.drop(value) for value in dead), into, copied, bodies)
+
+    def body(self, graph: Graph) -> Plan:
+        """The plan of a graph that a node holds; nodes that hold the same one share it."""
+        if graph not in self.bodies:
+            self.bodies[graph] = _Planner(graph, self.bodies).plan()
+        return self.bodies[graph]
 
     def in_place(self, place: int, node: Node) -> int | None:
         """The operand that the result may replace."""

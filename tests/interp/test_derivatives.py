@@ -386,19 +386,3 @@ def test_the_derivative_by_a_dim_s_worth_of_data_is_shaped_as_the_data() -> None
     g = grads("net f(x: f64[n, m], y: f64) = y * sum(x)\n", x=np.ones((2, 3)), y=2.0, get_all=True)
     same(g["x"], np.full((2, 3), 2.0))
     same(g["y"], 6.0)
-
-
-NOT_YET = [
-    "jvp(f, tangent=1.0)",
-    "value_and_jvp(f, tangent=1.0)",
-    "jacobian(f)",
-    "hessian(f)",
-    "hvp(f, v=1.0)",
-    "vmap(f)",
-]
-
-
-@pytest.mark.parametrize("form", NOT_YET)
-def test_transformations_of_a_later_release_say_so(form: str) -> None:
-    found = refused(f"net f(x: f64) = x ** 2\nnet main(x: f64) = {form}(x)\n", "EDN002", form.split("(")[0], x=1.0)
-    assert "release" in found.message

@@ -1,0 +1,35 @@
+"""Nodes that hold a graph of their own (`checkpoint`, `scan`): what they have in common.
+
+Such a node runs its graph as one step; nothing inside is merged with what is around. In a plan the graph is
+replaced by something that runs it; without a plan it is interpreted node by node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.ir.graph import Graph, Node
+
+Run = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def regions(node: Node) -> dict[str, Graph]:
+    """The graphs that a node holds, by the names of its params."""
+    return {name: value for name, value in node.params.items() if isinstance(value, Graph)}
+
+
+def runner(xp: Any, body: Any) -> Run:
+    """What runs a region: what a plan made of it, or an interpreter of its graph on the namespace `xp`."""
+    return body if not isinstance(body, Graph) else lambda arrays: interpret(xp, body, arrays)
+
+
+def interpret(xp: Any, graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    """The outputs of a graph, one node after the other. Raises DataError where an operator refuses the data."""
+    env = {value.id: array for value, array in zip(graph.inputs, arrays, strict=True)}
+    for node in graph.nodes:
+        made = node.prim.eval(xp, *[env[value.id] for value in node.inputs], **node.params)
+        for out, array in zip(node.outs, made if isinstance(made, tuple) else (made,), strict=True):
+            env[out.id] = xp.asarray(array, dtype=NUMPY_NAMES[out.dtype])
+    return [env[value.id] for value in graph.outputs]
