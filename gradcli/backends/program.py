@@ -42,6 +42,7 @@ class Body:
 
     def __init__(self, plan: Plan, xp: Any, load: Callable[[Node], Any]) -> None:
         self.program = compile_plan(plan, xp, load)
+        self.inputs, self.outputs = plan.graph.inputs, plan.graph.outputs
         self.xp = xp
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
@@ -80,7 +81,7 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
                 slots[out] = call(*fetch(slots))
             else:
                 for slot, array in zip(out, call(*fetch(slots)), strict=True):  # type: ignore[arg-type]
-                    slots[slot] = xp.asarray(array)
+                    slots[slot] = array if array is None else xp.asarray(array)
             for slot in dead:
                 slots[slot] = None
         return [xp.array(slots[slot]) if copied else slots[slot] for slot, copied in program.results]
@@ -104,7 +105,8 @@ def _instruction(step: Step, xp: Any, load: Callable[[Node], Any]) -> Instructio
     if prim.kind == "elementwise" and prim.ufunc is not None and not node.params:
         call = getattr(xp, prim.ufunc)
     else:
-        call = partial(prim.eval, xp, **{**node.params, **bodies})
+        lazy = {"wanted": step.wanted} if prim.lazy else {}
+        call = partial(prim.eval, xp, **{**node.params, **bodies, **lazy})
     if step.copied:
         call = _array_of(call, xp.array)
     elif len(node.outs) == 1 and not node.outs[0].rank:

@@ -73,6 +73,7 @@ class Primitive:
     view: bool = False  # the result may share memory with the first operand
     overwrites: int | None = None  # the operand that the result may replace in place (its eval takes `out=`)
     accumulate: str | None = None  # `add(acc, this(v, *rest, shape=…))` is this primitive's `(acc, v, *rest)`, in place
+    lazy: bool = False  # its eval takes `wanted`, a flag for each result, and gives None for those nobody reads
     flat: bool = False  # its derivative is zero everywhere it exists (floor, sign, comparisons)
     stops: bool = False  # no derivative flows through, by request
     samples: tuple[Sample, ...] = ()

@@ -20,6 +20,14 @@ def regions(node: Node) -> dict[str, Graph]:
     return {name: value for name, value in node.params.items() if isinstance(value, Graph)}
 
 
+def carried(node: Node, name: str) -> range:
+    """The inputs of a region that belong to it, so that it may write into them: the carry of a loop's body."""
+    if node.prim.name != "scan" or name != "body":
+        return range(0)
+    first = 1 + node.params["consts"]
+    return range(first, first + node.params["carry"])
+
+
 def runner(xp: Any, body: Any) -> Run:
     """What runs a region: what a plan made of it, or an interpreter of its graph on the namespace `xp`."""
     return body if not isinstance(body, Graph) else lambda arrays: interpret(xp, body, arrays)

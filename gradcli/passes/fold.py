@@ -12,6 +12,7 @@ from typing import Any
 from gradcli.ir.aval import ITEMSIZE, NUMPY_NAMES, Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.primitive import DataError
+from gradcli.ir.region import regions
 from gradcli.passes.rebuild import broadcast, number_of, rebuild
 
 SMALL = 4096  # elements
@@ -24,7 +25,7 @@ def fold(graph: Graph) -> Graph:
 
 def _fold(node: Node, builder: Builder) -> Value | None:
     out = node.outs[0]
-    if node.prim.name == "constant" or node.prim.stops:
+    if node.prim.name == "constant" or node.prim.stops or regions(node):
         return None
     if node.prim.kind == "elementwise" and node.inputs:
         scalars = _each(node, _scalar)

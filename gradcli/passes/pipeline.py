@@ -11,16 +11,18 @@ from gradcli.ir.verify import BrokenGraph
 from gradcli.ir.verify import verify as check
 from gradcli.passes.dce import dce
 from gradcli.passes.fold import fold
+from gradcli.passes.loops import prune
+from gradcli.passes.regions import inside
 from gradcli.passes.simplify import simplify, simplify_fast
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = (dce, fold, simplify, dce)
-FAST_PASSES: tuple[Pass, ...] = (dce, fold, simplify_fast, fold, simplify_fast, dce)
+PASSES: tuple[Pass, ...] = (prune, dce, fold, simplify, dce)
+FAST_PASSES: tuple[Pass, ...] = (prune, dce, fold, simplify_fast, fold, simplify_fast, dce)
 
 
 def optimize(graph: Graph, fast_math: bool = False, verify: bool = False) -> Graph:
-    """The same function, cheaper. Exact but for the order of sums, unless `fast_math`.
+    """The same function, cheaper, also inside loops. Exact but for the order of sums, unless `fast_math`.
 
     With `verify`, raises BrokenGraph that names the pass after which the graph was no longer one.
     """
@@ -32,4 +34,4 @@ def optimize(graph: Graph, fast_math: bool = False, verify: bool = False) -> Gra
                     check(graph)
                 except BrokenGraph as broken:
                     raise BrokenGraph(f"after {step.__name__}: {broken}") from None
-    return graph
+        return inside(graph, lambda region: optimize(region, fast_math, verify))

@@ -3,8 +3,9 @@
 A value lives from its step to its last use, in one slot; slots of dead values are taken again. Values that may share
 memory (a view and what it looks at) form one *class*, rooted in the value whose step allocates. A result may replace a
 dead operand in place where the operand owns its memory alone: it is a root, no other member of its class is alive, and
-its class is neither an input, a constant nor an output. A small view of a large temporary is copied, so that it
-does not keep the whole alive, or the next step from writing into it.
+its class is neither an input, a constant nor an output. Inputs that are *given away* (the carry of a loop, which the
+loop owns) count as temporaries. A small view of a large temporary is copied, so that it does not keep the whole alive,
+or the next step from writing into it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradcli.ir.graph import Graph, Node, Value
-from gradcli.ir.region import regions
+from gradcli.ir.region import carried, regions
 from gradcli.record import field, record
 from gradcli.syntax.diagnostics import Span
 
@@ -35,6 +36,7 @@ class Step:
     into: int | None = None
     copied: bool = False
     bodies: tuple[tuple[str, Plan], ...] = ()  # of the graphs that the node holds, by the names of their params
+    wanted: tuple[bool, ...] = ()  # of a lazy node: the results that somebody reads
 
 
 @record
@@ -86,8 +88,14 @@ def make_plan(graph: Graph) -> Plan:
 class _Planner:
     """One walk over the nodes with what is alive at each."""
 
-    def __init__(self, graph: Graph, bodies: dict[Graph, Plan] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        bodies: dict[tuple[Graph, range], Plan] | None = None,
+        given: range = range(0),
+    ) -> None:
         self.graph = graph
+        self.given = given  # positions of the inputs that are given away
         self.bodies = {} if bodies is None else bodies
         self.last = _last_uses(graph)
         self.slot: dict[int, int] = {}
@@ -105,8 +113,10 @@ class _Planner:
 
     def plan(self) -> Plan:
         graph = self.graph
-        inputs = tuple(self.take(value, 0) for value in graph.inputs)
-        self.lent.update(value.id for value in graph.inputs)
+        inputs = tuple(
+            self.take(value, nbytes(value) if k in self.given else 0) for k, value in enumerate(graph.inputs)
+        )
+        self.lent.update(value.id for k, value in enumerate(graph.inputs) if k not in self.given)
         input_bytes = sum(nbytes(value) for value in graph.inputs)
         constants = [node for node in graph.nodes if node.prim.name == "constant"]
         slots = [(self.take(node.outs[0], nbytes(node.outs[0]), node), node) for node in constants]
@@ -133,22 +143,23 @@ class _Planner:
                 if node.prim.view and node.inputs and not copied:
                     self.share(out, self.root[node.inputs[0].id])
                 else:
-                    self.take(out, nbytes(out), node)
+                    self.take(out, 0 if node.prim.lazy and out.id not in self.last else nbytes(out), node)
             outs = tuple(self.slot[out.id] for out in node.outs)
-        bodies = tuple((name, self.body(graph)) for name, graph in regions(node).items())
+        bodies = tuple((name, self.body(graph, carried(node, name))) for name, graph in regions(node).items())
         self.pass_by(sum(plan.peak for _, plan in bodies), node)
         self.pass_by(sum(nbytes(v) for v in node.inputs if node.prim.name == "matmul" and _repeated(v)), node)
         dead = [value for value in {v.id: v for v in node.inputs}.values() if self.last[value.id] == place]
         dead += [out for out in node.outs if out.id not in self.last]
         if into is not None:
             dead = [value for value in dead if value is not node.inputs[into]]
-        return Step(node, ins, outs, tuple(self.drop(value) for value in dead), into, copied, bodies)
+        wanted = tuple(out.id in self.last for out in node.outs) if node.prim.lazy else ()
+        return Step(node, ins, outs, tuple(self.drop(value) for value in dead), into, copied, bodies, wanted)
 
-    def body(self, graph: Graph) -> Plan:
+    def body(self, graph: Graph, given: range) -> Plan:
         """The plan of a graph that a node holds; nodes that hold the same one share it."""
-        if graph not in self.bodies:
-            self.bodies[graph] = _Planner(graph, self.bodies).plan()
-        return self.bodies[graph]
+        if (graph, given) not in self.bodies:
+            self.bodies[graph, given] = _Planner(graph, self.bodies, given).plan()
+        return self.bodies[graph, given]
 
     def in_place(self, place: int, node: Node) -> int | None:
         """The operand that the result may replace."""

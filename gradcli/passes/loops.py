@@ -1,0 +1,90 @@
+"""Loops without what nobody reads: carries, stacked results and operands that only serve each other.
+
+A carry lives when its last value or its history is read, or when the condition, another live carry or something
+stacked reads it in the body; an operand, when the body reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradcli.ir.graph import Builder, Graph, Node, Value
+from gradcli.ir.live import without_dead
+
+
+def prune(graph: Graph) -> Graph:
+    """Drop from each `scan` what no live result needs."""
+    if not any(node.prim.name == "scan" for node in graph.nodes):
+        return graph
+    graph = without_dead(graph)
+    read = {value.id for node in graph.nodes for value in node.inputs} | {value.id for value in graph.outputs}
+    builder = Builder()
+    env = {old.id: builder.input(old.aval, old.hint) for old in graph.inputs}
+    builder.names[:] = graph.names
+    for node in graph.nodes:
+        if node.prim.name == "scan":
+            _pruned(builder, node, env, read)
+        else:
+            builder.replay([node], env)
+    return without_dead(builder.close([env[value.id] for value in graph.outputs]))
+
+
+def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int]) -> None:
+    """Emit the node without its dead parts; `env` gets the results that are left."""
+    params = node.params
+    body, cond, n_consts, n = params["body"], params["cond"], params["consts"], params["carry"]
+    first = 1 + n_consts
+    stacked = [k for k in range(n, len(body.outputs)) if node.outs[n + k].id in read]
+    kept = {k for k in range(n) if node.outs[k].id in read or node.outs[n + k].id in read}
+    kept |= {k for k in range(n) if cond is not None and cond.inputs[first + k].id in _reads(cond)}
+    while True:
+        part = _body(body, [*sorted(kept), *stacked])
+        reads = _reads(part)
+        grown = kept | {k for k in range(n) if body.inputs[first + k].id in reads}
+        if grown == kept:
+            break
+        kept = grown
+    carry = sorted(kept)
+    seen_by_cond = set() if cond is None else {k for k, v in enumerate(cond.inputs) if v.id in _reads(cond)}
+    consts = [k for k in range(n_consts) if body.inputs[1 + k].id in reads or 1 + k in seen_by_cond]
+    slices = [k for k in range(first + n, len(body.inputs)) if body.inputs[k].id in reads]
+    inner = [0, *(1 + k for k in consts), *(first + k for k in carry), *slices]
+    shift = 0 if params["counted"] else -1  # of the body's inputs against the operands
+    operands = [*([0] if params["counted"] else []), *(k + shift for k in inner[1:])]
+    builder.spans = node.spans
+    made = builder.emit(
+        node.prim,
+        [env[node.inputs[k].id] for k in operands],
+        {
+            **params,
+            "body": _with_inputs(part, inner),
+            "cond": None if cond is None else _with_inputs(cond, inner[: 1 + len(consts) + len(carry)]),
+            "consts": len(consts),
+            "carry": len(carry),
+        },
+    )
+    builder.spans = ()
+    places = [*carry, *(n + k for k in carry), *(n + k for k in stacked)]
+    places += [len(node.outs) - 1] if cond is not None else []
+    for place, new in zip(places, made, strict=True):
+        old = node.outs[place]
+        env[old.id] = new
+        new.hint = new.hint or old.hint
+
+
+def _body(body: Graph, outputs: Sequence[int]) -> Graph:
+    chosen = tuple(body.outputs[k] for k in outputs)
+    return without_dead(Graph(body.inputs, body.nodes, chosen, body.n_values, body.names))
+
+
+def _reads(graph: Graph) -> set[int]:
+    """Values that a node or an output reads; a carry that is only passed on is read by its own output alone."""
+    return {value.id for node in graph.nodes for value in node.inputs} | {value.id for value in graph.outputs}
+
+
+def _with_inputs(graph: Graph, positions: Sequence[int]) -> Graph:
+    inputs = tuple(graph.inputs[k] for k in positions)
+    names = tuple(graph.names[k] for k in positions) if graph.names else ()
+    if len(inputs) == len(graph.inputs):
+        return graph
+    return Graph(inputs, graph.nodes, graph.outputs, graph.n_values, names)
