@@ -51,7 +51,7 @@ class Loop:
         return list(values[:n]), list(values[n : 2 * n]), list(values[2 * n : end])
 
     def emit(self, builder: Builder, operands: Sequence[Value], **changes: Any) -> tuple[Value, ...]:
-        params = {name: getattr(self, name) for name in Loop.__match_args__} | changes  # type: ignore[attr-defined]
+        params = {name: getattr(self, name) for name in Loop.__match_args__} | changes
         return builder.emit(primitive("scan"), list(operands), params)
 
 
@@ -214,8 +214,8 @@ def batched(args: tuple[Value, ...], has: tuple[bool, ...], size: Size, **params
     inits = [_in_front(x, own, size) if want else x for x, own, want in zip(inits, of_inits, of_carry, strict=True)]
     slices = [_second(x) if own else x for x, own in zip(slices, of_slices, strict=True)]
     what = ("batch", size, loop.consts, loop.carry, *of_consts, -1, *of_carry, -1, *of_slices, alone, loop.counted)
-    body = builder.derived(loop.body, what, lambda: batch(
-        loop.body, [False, *of_consts, *of_carry, *of_slices], size, [*of_carry, *[True] * _n_stacked(loop)]))  # fmt: skip
+    flags, results = [False, *of_consts, *of_carry, *of_slices], [*of_carry, *[True] * _n_stacked(loop)]
+    body = builder.derived(loop.body, what, lambda: batch(loop.body, flags, size, results))
     cond = loop.cond
     if cond is not None:
         stop = cond

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-import gradcli.ops  # noqa: F401 - fills the registry
+import gradcli.ad.checkpoint
+import gradcli.ad.scan
+import gradcli.ops  # noqa: F401 - fill the registry
 from gradcli.ir.aval import FLOATS, NUMPY_NAMES, Aval
 from gradcli.ir.graph import Builder, Graph
 from gradcli.ir.primitive import Primitive, Sample, registry
@@ -80,9 +82,23 @@ def graph_of(case: Case, arrays: Sequence[Array]) -> Graph:
     """The operator alone, on inputs like `arrays`."""
     builder = Builder()
     inputs = [builder.input(aval_of(array), f"x{k}") for k, array in enumerate(arrays)]
-    graph = builder.finish(builder.emit(case.prim, inputs, case.sample.params))
+    graph = builder.finish(builder.emit(case.prim, inputs, params_for(case, arrays)))
     verify(graph)
     return graph
+
+
+def params_for(case: Case, arrays: Sequence[Array]) -> dict[str, Any]:
+    """The params of a sample; graphs that they hold in the float dtype of the arrays."""
+    dtype = next((DTYPES[array.dtype] for array in arrays if array.dtype.kind == "f"), "f64")
+    return {name: _retyped(value, dtype) if isinstance(value, Graph) else value
+            for name, value in case.sample.params.items()}  # fmt: skip
+
+
+def _retyped(region: Graph, dtype: str) -> Graph:
+    builder = Builder()
+    avals = [Aval(v.shape, dtype if v.aval.is_float else v.dtype) for v in region.inputs]
+    inputs = [builder.input(aval, v.hint) for aval, v in zip(avals, region.inputs, strict=True)]
+    return builder.finish(builder.inline(region, inputs))
 
 
 def evaluate(graph: Graph, arrays: Sequence[Any], xp: Any = np) -> list[Any]:

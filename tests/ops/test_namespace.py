@@ -13,7 +13,7 @@ import gradcli.ops
 from gradcli.ad.reverse import reverse
 from gradcli.ir.primitive import DataError, primitive, registry
 from tests.ops import strict
-from tests.ops.samples import Case, evaluate, floats, graph_of, operands, results, walk
+from tests.ops.samples import Case, evaluate, floats, graph_of, operands, params_for, results, walk
 
 ROOM = Path(gradcli.ops.__file__).parent
 
@@ -33,8 +33,8 @@ def alike(found: Any, expected: Any) -> None:
 def test_every_operator_gives_the_same_on_the_stand_in(case: Case, dtype: str) -> None:
     xp = strict.Namespace()
     arrays = operands(case, dtype)
-    found = results(case.prim, [strict.Array(array.copy()) for array in arrays], case.sample.params, xp)
-    for own, expected in zip(found, results(case.prim, arrays, case.sample.params), strict=True):
+    found = results(case.prim, [strict.Array(array.copy()) for array in arrays], params_for(case, arrays), xp)
+    for own, expected in zip(found, results(case.prim, arrays, params_for(case, arrays)), strict=True):
         alike(own, expected)
     assert xp.used <= strict.NAMES
 
@@ -53,10 +53,10 @@ def test_every_gradient_gives_the_same_on_the_stand_in(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in walk() if case.values[0].prim.overwrites is not None])
 def test_what_overwrites_an_operand_does_so_on_the_stand_in(case: Case) -> None:
     arrays = operands(case)
-    (expected,) = results(case.prim, arrays, case.sample.params)
+    (expected,) = results(case.prim, arrays, params_for(case, arrays))
     own = [strict.Array(array.copy()) for array in arrays]
     target = own[case.prim.overwrites or 0]
-    assert case.prim.eval(strict.Namespace(), *own, out=target, **case.sample.params) is target
+    assert case.prim.eval(strict.Namespace(), *own, out=target, **params_for(case, arrays)) is target
     alike(target, expected)
 
 
