@@ -106,6 +106,17 @@ _PAGES = (
           "net f(x: f64[0]) = max(x)\n", "net f(x: f64[1]) = max(x)\n"),
     Entry("SHP119", "known only when the dims have sizes", "A loop is written out and a shape is made, so their numbers "
           "are known before data. `check` looks at a net for all sizes, and leaves such a net to where it is used.", "", ""),
+    Entry("SHP120", "nothing, or too much, to map over", "`vmap` runs a net for each element along one axis of its inputs: at "
+          "least one input has that axis, and all that have it are of one size along it.",
+          "net f(x: f64[2], w: f64[2]) = sum(x * w)\nnet main(x: f64[5, 2], w: f64[2]) = vmap(f)(x, w)\n",
+          "net f(x: f64[2], w: f64[2]) = sum(x * w)\nnet main(x: f64[5, 2], w: f64[2]) = vmap(f, axes=(0, None))(x, w)\n"),
+    Entry("SHP121", "no condition", "What stands after `while` is one bool, computed before each turn.",
+          "net f(x: f64[3]) -> f64[3] {\n  for i in 0..99 while x > 1 {\n    x = x / 2\n  }\n  return x\n}\n",
+          "net f(x: f64[3]) -> f64[3] {\n  for i in 0..99 while any(x > 1) {\n    x = x / 2\n  }\n  return x\n}\n"),
+    Entry("SHP122", "a loop changes what it carries", "With `while`, a name that a loop carries from turn to turn keeps its shape "
+          "and dtype: nobody knows how many turns there are.",
+          "net f(x: f64[3]) -> f64[3] {\n  h = 0.0\n  for i in 0..99 while sum(h) < 9 {\n    h = h + x\n  }\n  return h\n}\n",
+          "net f(x: f64[3]) -> f64[3] {\n  h = zeros([3])\n  for i in 0..99 while sum(h) < 9 {\n    h = h + x\n  }\n  return h\n}\n"),
     Entry("SHP201", "matmul inner sizes differ", "The last dim of the left operand meets the last but one of the right.",
           "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y\n", "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y.T\n"),
     Entry("DIF001", "no derivative by an integer", "Integers and bools have no derivative; defaults and `all` leave them "

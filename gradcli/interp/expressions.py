@@ -18,6 +18,7 @@ from gradcli.interp.values import (
     LayerArrayV,
     LayerV,
     ListV,
+    LoopArr,
     LoopInt,
     ModuleV,
     NetV,
@@ -162,7 +163,19 @@ def binary(ctx: Elaborator, op: str, a: Any, b: Any) -> Any:
     if op == "**":
         return power(ctx, a, b)
     least = WEAK_FLOAT if op == "/" else WEAK_INT if op in "+-*%" else 0
-    return arrays.elementwise(ctx, primitive(BINARY[op]), (a, b), least=least)
+    made = arrays.elementwise(ctx, primitive(BINARY[op]), (a, b), least=least)
+    return _on_turns(op, a, b, made) if isinstance(a, LoopArr) or isinstance(b, LoopArr) else made
+
+
+def _on_turns(op: str, a: Any, b: Any, made: Arr) -> Arr:
+    """Integer arithmetic on a loop's variable keeps its range."""
+    turn, other, swapped = (a, b, False) if isinstance(a, LoopArr) else (b, a, True)
+    if isinstance(other, int) and not isinstance(other, bool):
+        form = turn.affine(op, other, swapped=swapped)
+        if form is not None:
+            slope, offset = form
+            return LoopArr(made.value, slope, offset, turn.first, turn.last)
+    return made
 
 
 def power(ctx: Elaborator, a: Any, b: Any) -> Arr:
@@ -181,7 +194,10 @@ def unary(ctx: Elaborator, op: str, a: Any) -> Any:
         return arrays.elementwise(ctx, primitive("logical_not"), (arr,))
     if arr.dtype == "bool":
         raise ShapeError("SHP103", f"`{op}` is not for bools", (0,), "cast it: `i64(x)`")
-    return arr if op == "+" else arrays.elementwise(ctx, primitive("neg"), (arr,))
+    if op == "+":
+        return arr
+    made = arrays.elementwise(ctx, primitive("neg"), (arr,))
+    return LoopArr(made.value, -arr.slope, -arr.offset, arr.first, arr.last) if isinstance(arr, LoopArr) else made
 
 
 def matmul(ctx: Elaborator, a: Any, b: Any) -> Arr:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gradcli.interp import arrays
 from gradcli.interp.dtypes import rank_of, settle
 from gradcli.interp.static import unknown, whole
-from gradcli.interp.values import Arr, ListV, LoopInt, counted, describe, is_number
+from gradcli.interp.values import Arr, ListV, LoopArr, LoopInt, counted, describe, is_number
 from gradcli.ir import dims as sizes
 from gradcli.ir.constants import unpack
 from gradcli.ir.dims import Poly, Size
@@ -58,6 +58,10 @@ class Plan:
 
 def index(ctx: Elaborator, arr: Arr, items: list[Any]) -> Arr:
     """`x[items]`. Raises ShapeError where an index is out of range, or is none."""
+    if any(isinstance(item, slice) and isinstance(item.start, LoopArr) for item in items):
+        weak = arr.weak
+        arr, items = _read_windows(ctx, arr, items)
+        arr = Arr(arr.value, arr.dims, weak)
     plan = make_plan(ctx, arr, items)
     out = arr
     if len(plan.expanded) != arr.rank:
@@ -163,6 +167,42 @@ def make_plan(ctx: Elaborator, arr: Arr, items: list[Any]) -> Plan:
     return Plan(tuple(expanded), tuple(steps), sliced, tuple(drop), _same_shape(ctx, gathers))
 
 
+def _read_windows(ctx: Elaborator, arr: Arr, items: list[Any]) -> tuple[Arr, list[Any]]:
+    """The array with the slices that move with a loop's variable read, and the index without them."""
+    items = _fill(arr, items)
+    for place, item in enumerate(items):
+        if isinstance(item, slice):
+            axis = sum(before is not None for before in items[:place])
+            window = _window(ctx, item, arr.dims[axis])
+            if window is not None:
+                arr = arrays.emit(ctx, primitive("gather"), [arr, window], {"axes": (axis,)})
+                items[place] = slice(None)
+    return arr, items
+
+
+def _window(ctx: Elaborator, item: slice, size: Size) -> Arr | None:
+    """`i:i + 3` in a rolled loop: as many elements in every turn, read by their numbers. None for other slices."""
+    start, stop = item.start, item.stop
+    if not isinstance(start, LoopArr) or not isinstance(stop, LoopArr) or start.slope != stop.slope:
+        return None
+    count = stop.offset - start.offset
+    if (item.step is not None and whole(item.step) != 1) or isinstance(count, Poly) or count < 0:
+        return None
+    _in_range(start, size + 1 if count == 0 else size)
+    if count:
+        _in_range(LoopArr(stop.value, stop.slope, stop.offset - 1, stop.first, stop.last), size)
+    numbers = arrays.constant(ctx, "i64", (int(count),), range(int(count)))
+    return arrays.elementwise(ctx, primitive("add"), [start, Arr(numbers)])
+
+
+def _in_range(item: LoopArr, size: Size) -> None:
+    """Every turn of a loop is judged before anything runs. Raises ShapeError SHP108 or SHP114."""
+    if not sizes.at_least(item.least, 0, "an index"):
+        raise negative_loop_index(item.least)
+    if not sizes.at_least(size, item.most + 1, "an index"):
+        raise ShapeError("SHP108", f"index {item.most} is out of range for a dim of size {size}", (0,))
+
+
 def _integer_array(ctx: Elaborator, item: Any) -> Any:
     """Lists become arrays; arrays must hold integers; a constant integer scalar is a static one."""
     if isinstance(item, ListV):
@@ -180,7 +220,7 @@ def _integer_array(ctx: Elaborator, item: Any) -> Any:
         node = item.value.node
         if item.rank == 0 and node is not None and node.prim.name == "constant":
             return int(unpack(node.params["data"], item.dtype)[0])
-        return arrays.settle_arr(ctx, item, "i64")
+        return item if isinstance(item, LoopArr) else arrays.settle_arr(ctx, item, "i64")
     if isinstance(item, bool | str) or (isinstance(item, float) and whole(item) is None):
         raise ShapeError("SHP110", f"an index is an integer, not {describe(item)}")
     if isinstance(item, float):
@@ -192,6 +232,8 @@ def _integer_array(ctx: Elaborator, item: Any) -> Any:
 
 def _written_index(ctx: Elaborator, item: Arr, size: Size) -> Arr:
     """An index array that is written in the model is checked now, and its negative members count from the end."""
+    if isinstance(item, LoopArr):
+        _in_range(item, size)
     node = item.value.node
     if node is None or node.prim.name != "constant":
         return item
@@ -235,10 +277,10 @@ def _position(item: Size, size: Size) -> Size:
     return int(item)
 
 
-def negative_loop_index(item: int) -> ShapeError:
+def negative_loop_index(item: Size) -> ShapeError:
     return ShapeError(
         "SHP114",
-        f"an index that holds a loop variable counts from 0; here it is {int(item)}",
+        f"an index that holds a loop variable counts from 0; here it is {item + 0}",
         (),
         "start the loop later, or shift the index",
     )

@@ -8,31 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, calls, expressions, indexing, names, params, static, types
+from gradcli.interp import arrays, calls, expressions, indexing, loops, names, params, types
 from gradcli.interp.modules import repeated
 from gradcli.interp.scope import Frame, Instance
 from gradcli.interp.values import (
     POISON,
     Arr,
     ListV,
-    LoopInt,
     NetV,
     Poisoned,
     TupleV,
     describe,
-    is_number,
     make_tuple,
 )
-from gradcli.ir.dims import Poly
 from gradcli.ir.primitive import ShapeError
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Label, ModelError, fail
 
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
-
-MAX_TURNS = 100_000  # of one loop: loops are written out
-ALL_TURNS = 200_000  # of all loops together, inner ones in every turn of the outer
 
 
 def run_body(ctx: Elaborator, frame: Frame, net: ast.Net) -> Any:
@@ -96,7 +90,7 @@ def execute(ctx: Elaborator, frame: Frame, statement: ast.Statement) -> Any:
         case ast.Layer():
             return params.declare_layer(ctx, frame, statement)
         case ast.For():
-            return loop(ctx, frame, statement)
+            return loops.loop(ctx, frame, statement, run_block)
         case ast.Net():
             if errors := repeated(statement):
                 raise ModelError(errors)
@@ -213,61 +207,3 @@ def _assign_part(ctx: Elaborator, frame: Frame, statement: ast.Assign, target: a
     ctx.may_bind(frame, name)
     ctx.name_line(frame, name.id, made)
     frame.bind(name.id, made, name.span)
-
-
-# ── loops ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def loop(ctx: Elaborator, frame: Frame, statement: ast.For) -> None:
-    """Write the turns out one after another. Names bound before are carried; names first bound inside stay inside."""
-    start, stop = (_bound(ctx, frame, statement.start, "start"), _bound(ctx, frame, statement.stop, "end"))
-    if statement.cond is not None:
-        raise fail(
-            "EDN002",
-            "`while` after `for` is not in this release",
-            statement.cond.span,
-            help="give the loop a fixed number of turns",
-        )
-    turns = max(0, stop - start)
-    if turns > MAX_TURNS:
-        raise fail(
-            "NUM003",
-            f"a loop of {turns:_} turns; {MAX_TURNS:_} are possible, as loops are written out",
-            statement.span,
-        )
-    ctx.may_bind(frame, statement.var)
-    before = set(frame.names)
-    shadowed = frame.names.get(statement.var.id)
-    errors = len(ctx.run.errors)
-    try:
-        for i in range(start, stop):
-            ctx.run.n_turns += 1
-            if ctx.run.n_turns > ALL_TURNS:
-                text = f"loops of more than {ALL_TURNS:_} turns together, each of which is written out"
-                raise fail("NUM003", text, statement.span)
-            frame.bind(statement.var.id, LoopInt(i), statement.var.span, "loop variable")
-            run_block(ctx, frame, statement.body)
-            for name in [n for n in frame.names if n not in before and n != statement.var.id]:
-                del frame.names[name]
-            if len(ctx.run.errors) > errors:
-                raise Poisoned
-            ctx.check_size(statement.span)
-    finally:
-        frame.names.pop(statement.var.id, None)
-        if shadowed is not None:
-            frame.names[statement.var.id] = shadowed
-
-
-def _bound(ctx: Elaborator, frame: Frame, expr: ast.Expr, what: str) -> int:
-    value = expressions.evaluate(ctx, frame, expr)
-    known = static.whole(value) if is_number(value) else None
-    if isinstance(known, Poly):
-        raise fail(
-            "SHP119",
-            f"the {what} of a loop is a known integer; {known} has no size here",
-            expr.span,
-            notes=["give the dim a size to check this net: its loops are written out"],
-        )
-    if known is None:
-        raise fail(static.unknown(value), f"the {what} of a loop is a known integer, not {describe(value)}", expr.span)
-    return int(known)

@@ -53,6 +53,38 @@ class Arr:
         return show_type(self.dtype, self.dims)
 
 
+class LoopArr(Arr):
+    """The variable of a rolled loop, or integer arithmetic on it: `slope · i + offset` for i from `first` to `last`.
+
+    Like `LoopInt` it counts from 0 as an index; its range is known, so that an index is judged before anything runs.
+    """
+
+    __slots__ = ("first", "last", "offset", "slope")
+
+    def __init__(self, value: Value, slope: int, offset: Size, first: Size, last: Size) -> None:
+        super().__init__(value, weak=True)
+        self.slope, self.offset, self.first, self.last = slope, offset, first, last
+
+    @property
+    def least(self) -> Size:
+        return self.slope * (self.first if self.slope >= 0 else self.last) + self.offset
+
+    @property
+    def most(self) -> Size:
+        return self.slope * (self.last if self.slope >= 0 else self.first) + self.offset
+
+    def affine(self, op: str, other: int, *, swapped: bool) -> tuple[int, Size] | None:
+        """Slope and offset of `self op other`, or of `other op self`; None for what is not of that form."""
+        match op:
+            case "+":
+                return self.slope, self.offset + other
+            case "-":
+                return (-self.slope, other - self.offset) if swapped else (self.slope, self.offset - other)
+            case "*":
+                return self.slope * other, self.offset * other
+        return None
+
+
 def show_type(dtype: str, dims: tuple[Size, ...]) -> str:
     """`f32[batch, 3]`, and `f32` for a scalar."""
     if not dims:

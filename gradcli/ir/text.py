@@ -19,6 +19,7 @@ from typing import Any
 from gradcli.ir.aval import Aval
 from gradcli.ir.constants import CODES, unpack
 from gradcli.ir.graph import Graph, Node
+from gradcli.ir.region import regions
 from gradcli.syntax.diagnostics import Span
 
 SHOWN = 12  # elements of a constant that are written out
@@ -28,6 +29,11 @@ PLACES = 2  # of a node that several lines asked for
 
 def render(graph: Graph) -> str:
     """The whole graph, with a line feed at its end."""
+    return "\n".join([*_lines(graph, "graph"), ""])
+
+
+def _lines(graph: Graph, title: str) -> list[str]:
+    """A graph, and below each node that holds graphs those, two steps further in."""
     names = _names(graph)
     shown = [node for node in graph.nodes if not _is_number(node)]
     left = [", ".join(names[out.id] for out in node.outs) for node in shown]
@@ -41,13 +47,29 @@ def render(graph: Graph) -> str:
     places = [_places(node.spans) for node in shown]
     column = max((len(line) for line in lines if len(line) <= WIDEST), default=0)
     head = ", ".join(f"{names[value.id]}: {value.aval}" for value in graph.inputs)
-    body = [f"{line:<{column}}  # {at}" if at else line for line, at in zip(lines, places, strict=True)]
+    found = [f"{title}({head})"]
+    for node, line, at in zip(shown, lines, places, strict=True):
+        found.append(f"{line:<{column}}  # {at}" if at else line)
+        for name, region in regions(node).items():
+            found.extend(f"    {inner}" for inner in _lines(region, _title(node, name)))
     results = ", ".join(names[value.id] for value in graph.outputs)
-    return "\n".join([f"graph({head})", *body, f"  return {results}", ""])
+    return [*found, f"  return {results}"]
+
+
+def _title(node: Node, name: str) -> str:
+    """Of a graph that a node holds: how often it runs."""
+    if node.prim.name != "scan":
+        return name
+    if name == "cond":
+        return "while"
+    turns = "the turns taken" if node.params["counted"] else f"0..{node.params['turns']}"
+    return f"for i in {turns}{' backwards' if node.params['reverse'] else ''} "
 
 
 def _names(graph: Graph) -> dict[int, str]:
-    """What each value is called. Inputs come first; numbers count only values that have no other name."""
+    """What each value is called, `_` where nobody reads one of several results. Inputs come first; numbers count only
+    values that have no other name."""
+    read = {value.id for node in graph.nodes for value in node.inputs} | {value.id for value in graph.outputs}
     values = [*graph.inputs, *(out for node in graph.nodes for out in node.outs)]
     hints = Counter(value.hint for value in values)
     inputs = {value.hint for value in graph.inputs}
@@ -58,6 +80,8 @@ def _names(graph: Graph) -> dict[int, str]:
             names[value.id] = _number(unpack(value.node.params["data"], value.dtype)[0], value.dtype)
         elif value.hint and (hints[value.hint] == 1 or (value.node is None and value.hint in inputs)):
             names[value.id] = value.hint
+        elif value.id not in read and value.node is not None and len(value.node.outs) > 1:
+            names[value.id] = "_"
         else:
             names[value.id] = f"%{unnamed}"
             unnamed += 1
@@ -72,7 +96,8 @@ def _expression(node: Node, names: dict[int, str]) -> str:
     if node.prim.name == "constant":
         return f"constant({_constant(node.outs[0].aval, node.params['data'])})"
     operands = [names[value.id] for value in node.inputs]
-    return f"{node.prim.name}({', '.join([*operands, *map(_param, node.params.items())])})"
+    params = [] if regions(node) else map(_param, node.params.items())  # what is inside stands below
+    return f"{node.prim.name}({', '.join([*operands, *params])})"
 
 
 def _param(param: tuple[str, Any]) -> str:
@@ -86,8 +111,6 @@ def _value(value: Any) -> str:
     match value:
         case tuple():
             return f"[{', '.join(map(_value, value))}]"
-        case Graph():
-            return f"graph of {len(value)} nodes"
         case bool():
             return str(value).lower()
         case bytes():
