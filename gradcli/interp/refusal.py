@@ -15,7 +15,7 @@ from gradcli.syntax.diagnostics import Label, ModelError, Span, fail
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
-DEFERRED = ("wrt", "axis", "axes")  # arguments that are read in another scope
+DEFERRED = ("wrt", "axis", "axes", "axis1", "axis2")  # arguments that are read in another scope
 
 
 def refused(ctx: Elaborator, frame: Frame, node: Any, error: ShapeError, args: list[Any]) -> ModelError:
