@@ -102,7 +102,7 @@ def _read(spec: str, count: int) -> tuple[list[str], str | None]:
                 "SHP203", f'`{odd[0]}` in "{spec}" is neither a letter nor `...`, once for each operand', (0,)
             )
     if len(texts) != count:
-        raise ShapeError("SHP203", f'"{spec}" is about {counted(len(texts), "operand")}; {count} are given', (0,))
+        raise ShapeError("SHP203", f'"{spec}" is about {counted(len(texts), "operand")}, not {count}', (0,))
     if count > MOST:
         raise ShapeError("SHP203", f"einsum of {count} operands; at most {MOST} are possible", (0,))
     return texts, right if arrow else None

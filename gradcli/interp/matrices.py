@@ -170,8 +170,8 @@ def _triangle(site: Site, name: str, x: Any, offset: int, *, upper: bool) -> Arr
     ctx, arr = site.ctx, site.arr(x)
     if arr.rank < 2:
         raise ShapeError("SHP107", f"{name} wants a matrix, or a stack of them, not {arr}", (0,))
-    rows, columns = (makers.iota(site, sizes.named(size, None)) for size in arr.dims[-2:])
-    below = binary(ctx, "+", indexing.reshape(ctx, rows, (*rows.dims, 1)), offset)
-    inside = binary(ctx, "<=" if upper else ">=", below, columns)
+    n, m = arrays.plain(arr.dims[-2:])
+    below = binary(ctx, "+", indexing.reshape(ctx, makers.iota(site, n), (n, 1)), offset)
+    inside = binary(ctx, "<=" if upper else ">=", below, indexing.reshape(ctx, makers.iota(site, m), (1, m)))
     zero = Arr(arrays.scalar(ctx, 0, arr.dtype), weak=arr.weak)
     return Arr(arrays.select(ctx, inside, arr, zero).value, arr.dims, arr.weak)

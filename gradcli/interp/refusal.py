@@ -43,7 +43,8 @@ def refused(ctx: Elaborator, frame: Frame, node: Any, error: ShapeError, args: l
     notes = () if inside else (f"refused inside `{short(node.span)}` of the prelude",)
     help = error.help
     if help is not None and "{" in help:
-        help = help.format(*[_factor(operand) for operand in operands] if inside else "xy")
+        own = inside and len(operands) > 1  # else it is about what the operator makes of its operand
+        help = help.format(*[_factor(operand) for operand in operands] if own else "xy")
     return fail(error.code, error.message, primary, others=others, help=help, notes=notes)
 
 
