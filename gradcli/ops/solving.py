@@ -15,13 +15,13 @@ The namespaces raise LinAlgError for a matrix that they refuse; here that become
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from itertools import product
 from math import prod
 from typing import Any
 
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import definite, equal
+from gradcli.ir.dims import definite, equal, product
 from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import DataError, Sample, ShapeError, primitive
 from gradcli.ops.batching import leading
@@ -66,7 +66,7 @@ def _or_refuse(function: Eval, a: Array, *rest: Array, check: Eval, code: str, t
     try:
         return function(a, *rest)
     except LinAlgError:
-        for place in product(*map(range, a.shape[:-2])):
+        for place in itertools.product(*map(range, a.shape[:-2])):
             try:
                 check(a[place])
             except LinAlgError:
@@ -108,10 +108,7 @@ def _columns(x: Value) -> Value:
     """A stack `[…, n, k]` as one matrix with all its columns."""
     last = x.rank - 2
     rows = apply("transpose", x, axes=(last, *range(last), x.rank - 1))
-    count = x.shape[-1]
-    for size in x.shape[:-2]:
-        count = count * size
-    return apply("reshape", rows, shape=(x.shape[-2], count))
+    return apply("reshape", rows, shape=(x.shape[-2], product((*x.shape[:-2], x.shape[-1]))))
 
 
 def _solve_vjp(cts: Any, inputs: Any, outs: Any) -> tuple[Value, Value]:
