@@ -70,7 +70,7 @@ def _factor_flops(node: Node) -> int:
 det = general(
     "det", _number, in_single(lambda xp, a: xp.linalg.det(a)), _det_vjp, flops=_factor_flops, batch=leading("det", 2),
     doc="The determinant of a matrix.", formula="the matrix of cofactors",
-    conventions="exact at singular matrices, to order 2; from order 3 on a singular matrix larger than 3 × 3 is an error",
+    conventions="exact at singular matrices, to order 2; order 3 and more of matrices above 3 × 3 need an inverse",
     samples=[*SQUARES, Sample(([[1.0, 2.0], [2.0, 4.0]],))],
 )  # fmt: skip
 slogdet = general(
@@ -202,7 +202,7 @@ cofactor = general(
 cofactor_along = general(
     "cofactor_along", _two_alike, in_single(_along), _along_vjp, flops=_cofactor_flops, batch=shifted("cofactor_along"),
     doc="The derivative of the cofactors of A along G.", formula="cofactor_along(A, ct) by G; by A, from the inverse of A",
-    conventions="exact at singular matrices; its derivative by a singular A larger than 3 × 3 is an error",
+    conventions="exact at singular matrices; its derivative by A above 3 × 3 needs an inverse",
     samples=[Sample((REGULAR, (3, 3))), Sample((STACK, (2, 2, 2))), Sample((LARGER, (4, 4))), Sample(([[1.5]], (1, 1))),
              Sample(((0, 0), (0, 0))), Sample(((0, 2, 2), (0, 2, 2)))],
 )  # fmt: skip

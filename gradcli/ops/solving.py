@@ -138,7 +138,7 @@ SQUARES = [
 solve = general(
     "solve", _solution, in_single(_solve), _solve_vjp, flops=_solve_flops, batch=leading("solve", 2),
     doc="The solution X of A X = B.", formula="B̄ = solve(Aᵀ, ct), Ā = -B̄ Xᵀ",
-    conventions="a singular matrix is an error",
+    conventions="a matrix that is exactly singular is an error",
     samples=[Sample((REGULAR, (3, 2))), Sample((STACK, (2, 2, 1))), Sample((STACK, (2, 3))), Sample((REGULAR, (2, 3, 2))),
              Sample(([STACK], (2, 1, 2, 1))), Sample(((0, 0), (0, 2))), Sample((REGULAR, (3, 0))), Sample(((0, 2, 2), (2, 1)))],
 )  # fmt: skip
@@ -167,17 +167,20 @@ inv = general(
     "inv", _inverse, in_single(lambda xp, a: _or_refuse(xp.linalg.inv, a, check=xp.linalg.inv, **SINGULAR)), _inv_vjp,
     flops=lambda node: 2 * matrices(node) * definite(node.inputs[0].shape[-1]) ** 3, batch=leading("inv", 2),
     doc="The inverse of a matrix. `solve` is the more exact way to the product of an inverse.",
-    formula="-A⁻ᵀ ct A⁻ᵀ", conventions="a singular matrix is an error", samples=SQUARES,
+    formula="-A⁻ᵀ ct A⁻ᵀ", conventions="a matrix that is exactly singular is an error", samples=SQUARES,
 )  # fmt: skip
 
 # ── the Cholesky factor ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _cholesky(xp: Any, a: Array) -> Array:
+    """nan for matrices that are not finite: LAPACK libraries differ in what they do with them."""
     symmetric = a * 0.5 + xp.swapaxes(a, -1, -2) * 0.5
-    finite = bool(xp.isfinite(symmetric).all())
-    text = "is not positive definite" if finite else "has elements that are not finite"
-    return _or_refuse(xp.linalg.cholesky, symmetric, check=xp.linalg.cholesky, code="NUM006", text=text)
+    finite = xp.isfinite(symmetric).all(axis=(-2, -1))[..., None, None]
+    known = xp.where(finite, symmetric, xp.eye(a.shape[-1], dtype=a.dtype))
+    function = xp.linalg.cholesky
+    factor = _or_refuse(function, known, check=function, code="NUM006", text="is not positive definite")
+    return xp.where(finite, factor, a.dtype.type("nan"))
 
 
 def _cholesky_vjp(cts: Any, inputs: Any, outs: Any) -> tuple[Value]:
@@ -201,7 +204,7 @@ cholesky = general(
     flops=lambda node: matrices(node) * definite(node.inputs[0].shape[-1]) ** 3 // 3,
     doc="The lower triangular L with L Lᵀ = A, for the symmetric part of A.", formula="½ L⁻ᵀ S L⁻¹, S the symmetric "
     "matrix with the lower triangle of Lᵀ ct",
-    conventions="A stands for its symmetric part (A + Aᵀ)/2, so the derivative by A is symmetric; a matrix that is not "
-    "positive definite is an error",
+    conventions="A stands for its symmetric part (A + Aᵀ)/2, so the derivative by A is symmetric; one that is not positive "
+    "definite is an error",
     samples=SQUARES,
 )  # fmt: skip
