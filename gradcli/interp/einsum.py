@@ -50,6 +50,9 @@ class Term:
     arr: Arr
     labels: tuple[Label, ...]
 
+    def sizes(self, labels: Iterable[Label]) -> tuple[Size, ...]:
+        return tuple(self.arr.dims[self.labels.index(label)] for label in labels)
+
 
 def _handler(ctx: Elaborator, frame: Frame, node: ast.Call, args: list[Any], kw: dict[str, Any]) -> Arr:
     if kw or len(args) < 2:
@@ -84,7 +87,8 @@ def _einsum(site: Site, spec: str, operands: list[Arr]) -> Arr:
     out = _contracted(site, terms, wanted, size_of)
     order = tuple(out.labels.index(label) for label in wanted)
     turned = indexing.transpose(site.ctx, out.arr, order)
-    return Arr(turned.value, tuple(size_of[label] for label in wanted), weak)
+    dims = [sizes.named(size, name_of(size_of[label])) for size, label in zip(turned.dims, wanted, strict=True)]
+    return Arr(turned.value, tuple(dims), weak)
 
 
 # ── the spec ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,12 +151,15 @@ def _sizes(operands: Sequence[Arr], labels: Sequence[tuple[Label, ...]]) -> dict
             before, first = found.setdefault(label, (size, k))
             both = sizes.broadcast(before, size) if isinstance(label, int) else _equal(before, size)
             if both is None:
-                text = f"the letter `{label}` has the sizes {before} and {size}"
-                code = "SHP101" if isinstance(label, int) else "SHP204"
-                text = f"leading dims do not broadcast: {before} against {size}" if isinstance(label, int) else text
-                raise ShapeError(code, text, tuple(dict.fromkeys((first, k))))
+                raise _disagreement(label, before, size, tuple(dict.fromkeys((first, k))))
             found[label] = both, first
     return {label: size for label, (size, _) in found.items()}
+
+
+def _disagreement(label: Label, before: Size, size: Size, operands: tuple[int, ...]) -> ShapeError:
+    if isinstance(label, int):
+        return ShapeError("SHP101", f"leading dims do not broadcast: {before} against {size}", operands)
+    return ShapeError("SHP204", f"the letter `{label}` has the sizes {before} and {size}", operands)
 
 
 def _equal(before: Size, size: Size) -> Size | None:
@@ -206,7 +213,7 @@ def _contracted(site: Site, terms: list[Term], wanted: Sequence[Label], size_of:
         if len(terms) == 1:
             return terms[0]
         one, two = min(combinations(terms, 2), key=lambda pair: _price(pair[0], pair[1], uses, size_of))
-        made = _product(site, one, two, _needed(one, two, uses), size_of)
+        made = _product(site, one, two, _needed(one, two, uses))
         terms = [*(term for term in terms if term is not one and term is not two), made]
 
 
@@ -227,7 +234,7 @@ def _price(one: Term, two: Term, uses: Counter[Label], size_of: dict[Label, Size
     return larger, volume({*one.labels, *two.labels})
 
 
-def _product(site: Site, one: Term, two: Term, needed: set[Label], size_of: dict[Label, Size]) -> Term:
+def _product(site: Site, one: Term, two: Term, needed: set[Label]) -> Term:
     """The product of two operands, summed over the labels that both have and nobody needs.
 
     Where no rows and columns are left, a product of matrices would be one of numbers: then elements are multiplied.
@@ -237,26 +244,25 @@ def _product(site: Site, one: Term, two: Term, needed: set[Label], size_of: dict
     inner = [label for label in shared if label not in needed]
     left = [label for label in one.labels if label not in shared]
     right = [label for label in two.labels if label not in shared]
-
-    def merged(labels: Sequence[Label]) -> Size:
-        return arrays.plain([sizes.product(size_of[label] for label in labels)])[0]
-
-    lead, rows, columns = [size_of[label] for label in batch], merged(left), merged(right)
+    lead = [[label] for label in batch]
     if inner and (left or right or not batch):
-        a = _arranged(site, one, (*batch, *left, *inner), (*lead, rows, merged(inner)))
-        b = _arranged(site, two, (*batch, *inner, *right), (*lead, merged(inner), columns))
+        a = _arranged(site, one, [*lead, left, inner])
+        b = _arranged(site, two, [*lead, inner, right])
         out = arrays.emit(site.ctx, primitive("matmul"), [a, b])
     else:
-        last = [merged(inner)] if inner else []
-        a = _arranged(site, one, (*batch, *left, *inner), (*lead, rows, 1, *last))
-        b = _arranged(site, two, (*batch, *right, *inner), (*lead, 1, columns, *last))
+        last = [inner] if inner else []
+        a = _arranged(site, one, [*lead, left, [], *last])
+        b = _arranged(site, two, [*lead, [], right, *last])
         out = arrays.emit(site.ctx, primitive("mul"), [a, b])
         if inner:
             out = arrays.emit(site.ctx, primitive("reduce_sum"), [out], {"axes": (out.rank - 1,)})
-    labels = (*batch, *left, *right)
-    return Term(indexing.reshape(site.ctx, out, tuple(size_of[label] for label in labels)), labels)
+    dims = (*out.dims[: len(batch)], *one.sizes(left), *two.sizes(right))
+    return Term(indexing.reshape(site.ctx, out, dims), (*batch, *left, *right))
 
 
-def _arranged(site: Site, term: Term, order: Sequence[Label], dims: tuple[Size, ...]) -> Arr:
-    turned = indexing.transpose(site.ctx, term.arr, tuple(term.labels.index(label) for label in order))
-    return indexing.reshape(site.ctx, turned, dims)
+def _arranged(site: Site, term: Term, groups: Sequence[Sequence[Label]]) -> Arr:
+    """An operand with one dim for each group of labels."""
+    order = tuple(term.labels.index(label) for group in groups for label in group)
+    turned = indexing.transpose(site.ctx, term.arr, order)
+    merged = [own[0] if len(own := term.sizes(group)) == 1 else sizes.product(own) for group in groups]
+    return indexing.reshape(site.ctx, turned, tuple(merged))
