@@ -17,6 +17,8 @@ from gradcli.ir import dims as sizes
 from gradcli.ir.dims import Poly, Size
 from gradcli.ir.primitive import ShapeError, primitive
 
+FAR = 1 << 62  # larger than any size
+
 # ── of floats ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -113,10 +115,11 @@ def _places(site: Site, length: Size, offset: int) -> list[Arr]:
 
 
 def _offset(value: Any, what: str) -> int:
+    """Beyond every size all diagonals are alike: places stay within i64."""
     found = None if isinstance(value, bool) else static.whole(value)
     if not isinstance(found, int):
         raise ShapeError(static.unknown(value), f"{what} is a known integer, not {describe(value)}")
-    return found
+    return max(-FAR, min(FAR, found))
 
 
 @operator(

@@ -46,6 +46,16 @@ def test_triangles_and_diagonals_are_numpys(k: int) -> None:
     same(calc(f"diag(x, {k})", "x: f64[5]", x=X[0, 0]), np.diag(X[0, 0], k))
 
 
+@pytest.mark.parametrize("k", [1 << 40, (1 << 63) - 1, 1e30])
+def test_offsets_beyond_every_size(k: float) -> None:
+    x = X[0, :, :4]
+    for name, far, near in (("tril", x, 0 * x), ("triu", 0 * x, x)):
+        same(calc(f"{name}(x, {k})", "x: f64[4, 4]", x=x), far)
+        same(calc(f"{name}(x, -{k})", "x: f64[4, 4]", x=x), near)
+    same(calc(f"diag(x, -{k})", "x: f64[4, 4]", x=x), np.zeros(0))
+    same(calc(f"trace(x, {k})", "x: f64[4, 4]", x=x), 0.0)
+
+
 @pytest.mark.parametrize("axes", [(0, 1), (1, 0), (0, 2), (2, 1), (-1, -2)])
 @pytest.mark.parametrize("offset", [-4, -1, 0, 2, 7])
 def test_trace_is_numpys(offset: int, axes: tuple[int, int]) -> None:
