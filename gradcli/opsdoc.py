@@ -30,7 +30,9 @@ EXAMPLES = {
     "dot": "dot(x[0], x[1])", "outer": "outer(x[0], x[1])", "squeeze": "squeeze(x[None])", "pow": "x ** 3",
     "argmax": "x * argmax(x)", "argmin": "x * argmin(x)",
     "any": "x * any(x > 0)", "all": "x * all(x > 0)", "isfinite": "where(isfinite(x), x, 0)",
-    "isnan": "where(isnan(x), 0, x)",
+    "isnan": "where(isnan(x), 0, x)", "einsum": 'einsum("ij,kj->ik", x, x)', "trace": "trace(x)", "diag": "diag(x)",
+    "tril": "tril(x)", "triu": "triu(x, k=1)", "solve": "solve(x, [1, 2])", "inv": "inv(x)", "det": "det(x)",
+    "slogdet": "slogdet(x)[1]", "cholesky": "cholesky(x @ x.T)",
 }  # fmt: skip
 FAMILIES = ("elementwise", "activations", "reductions", "linear algebra", "shape", "makers", "derivatives", "composed")
 MATRIX = "[[1, -2], [0.5, 3]]"
@@ -83,6 +85,8 @@ def _page(surface: Surface) -> OperatorDoc:
         formula = "zero where it exists" if rule.flat else formula
     if name in ("zeros", "ones", "full", "eye", "arange", "linspace", "size", "shape"):
         formula = "none: it does not depend on arrays"
+    elif rule is None and surface.family in ("activations", "linear algebra"):
+        formula = "follows from what it is made of"
     return OperatorDoc(
         name,
         surface.signature,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from gradcli.backends import INSTALL
@@ -31,8 +32,17 @@ def run(plan: Plan, inputs: Sequence[Any], device: int = 0) -> list[Array]:
         program: Program | None = plan.compiled.get(key)
         if program is None:
             program = plan.compiled[key] = compile_plan(plan, cp, lambda node: _load(cp, node))
-        results = execute(program, [cp.asarray(array) for array in inputs], cp)
+        with _checked():
+            results = execute(program, [cp.asarray(array) for array in inputs], cp)
         return [cp.asnumpy(array) for array in results]
+
+
+def _checked() -> AbstractContextManager[Any]:
+    """A singular matrix raises LinAlgError, as in NumPy; CuPy's default is a result without meaning."""
+    from cupyx import errstate
+
+    made: AbstractContextManager[Any] = errstate(linalg="raise")
+    return made
 
 
 def namespace(device: int = 0) -> Any:

@@ -119,6 +119,17 @@ _PAGES = (
           "net f(x: f64[3]) -> f64[3] {\n  h = zeros([3])\n  for i in 0..99 while sum(h) < 9 {\n    h = h + x\n  }\n  return h\n}\n"),
     Entry("SHP201", "matmul inner sizes differ", "The last dim of the left operand meets the last but one of the right.",
           "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y\n", "net f(x: f64[2, 3], y: f64[2, 3]) = x @ y.T\n"),
+    Entry("SHP202", "not a square matrix", "Systems of equations, inverses and determinants are of square matrices, the last two "
+          "dims of an array.",
+          "net f(x: f64[2, 3]) = det(x)\n", "net f(x: f64[2, 3]) = det(x @ x.T)\n"),
+    Entry("SHP203", "a spec of einsum that cannot be read", "It has a letter for each dim, a comma between operands and, if it "
+          "is given, `->` before the letters of the result; `...` stands for leading dims. Letters of the result are "
+          "letters of operands, each once.",
+          'net f(x: f64[2, 3], y: f64[3]) = einsum("ij,j->k", x, y)\n',
+          'net f(x: f64[2, 3], y: f64[3]) = einsum("ij,j->i", x, y)\n'),
+    Entry("SHP204", "sizes under one letter differ", "In `einsum` a letter is one dim, with one size wherever it stands.",
+          'net f(x: f64[2, 3], y: f64[2]) = einsum("ij,j->i", x, y)\n',
+          'net f(x: f64[2, 3], y: f64[2]) = einsum("ij,i->j", x, y)\n'),
     Entry("DIF001", "no derivative by an integer", "Integers and bools have no derivative; defaults and `all` leave them "
           "out with a note.",
           "net f(k: i64, x: f64) = k * x\nnet main(x: f64) = grad(f, wrt=k)(i64(2), x)\n",
@@ -152,6 +163,14 @@ _PAGES = (
     Entry("NUM004", "an integer to a negative power", "Integers have no fractions; a float has.",
           "gradcli eval -e 'x ** y' -i x='i64(2)' -i y='i64(-1)'",
           "gradcli eval -e 'f64(x) ** y' -i x='i64(2)' -i y='i64(-1)'"),
+    Entry("NUM005", "a singular matrix", "A matrix whose determinant is exactly 0 has no inverse, and a system of equations "
+          "with it no solution, or many.",
+          "gradcli eval -e 'inv(x)' -i x='[[1, 2], [2, 4]]'",
+          "gradcli eval -e 'inv(x)' -i x='[[1, 2], [2, 5]]'"),
+    Entry("NUM006", "a matrix that is not positive definite", "Only a matrix whose eigenvalues are all above 0 has a Cholesky "
+          "factor. Where rounding alone has made one negative, a small multiple of `eye(n)` mends it.",
+          "gradcli eval -e 'cholesky(x)' -i x='[[1, 2], [2, 1]]'",
+          "gradcli eval -e 'cholesky(x)' -i x='[[2, 1], [1, 2]]'"),
     Entry("NUM010", "an expectation does not hold", "The message gives the worst element, both values and the tolerance.", "", ""),
     Entry("DAT101", "data is missing", "An input is fed by `-i`, `--inputs`, an `input` item with `= …`, or its default.",
           "gradcli grad -e 'x * y' -i x=1",

@@ -48,7 +48,8 @@ def _full(site: Site, shape: Any, value: Any, dtype: Any) -> Arr:
     return _filled(site, shape, value, dtype)
 
 
-def _iota(site: Site, size: Size) -> Arr:
+def iota(site: Site, size: Size) -> Arr:
+    """0, 1, 2, … below a size, as weak integers."""
     if not isinstance(size, Poly) and size <= SMALL:
         return Arr(arrays.constant(site.ctx, "i64", (int(size),), range(int(size))), weak=True)
     value = site.ctx.region.builder.emit(primitive("iota"), (), {"size": size, "dtype": "i64"})[0]
@@ -79,7 +80,7 @@ def _arange(site: Site, start: Any, stop: Any, step: Any) -> Arr:
             whole = all(isinstance(v, int) for v in (low, step))
             dtype = "i64" if whole and isinstance(high, int) else site.ctx.weak_float
             return Arr(arrays.constant(site.ctx, dtype, (count,), numbers), weak=True)
-    out = _iota(site, count)
+    out = iota(site, count)
     if step != 1:
         out = site.arr(expressions.binary(site.ctx, "*", out, step))
     return out if low == 0 else site.arr(expressions.binary(site.ctx, "+", out, low))
@@ -100,7 +101,7 @@ def _linspace(site: Site, start: Any, stop: Any, num: Any) -> Arr:
         if count > 1:
             numbers[-1] = stop
         return Arr(arrays.constant(site.ctx, site.ctx.weak_float, (count,), [float(n) for n in numbers]), weak=True)
-    steps = expressions.binary(site.ctx, "*", _iota(site, count), float(stop - start) / (count - 1))
+    steps = expressions.binary(site.ctx, "*", iota(site, count), float(stop - start) / (count - 1))
     points = expressions.binary(site.ctx, "+", steps, float(start))
     return indexing.assign(site.ctx, points, [count - 1], float(stop), add=False)
 
@@ -110,8 +111,8 @@ def _eye(site: Site, rows: Any, columns: Any) -> Arr:
     (n,) = nonnegative(read_sizes(rows, "the number of rows"))
     (m,) = nonnegative(read_sizes(n if columns is None else columns, "the number of columns"))
     ctx = site.ctx
-    row = indexing.reshape(ctx, _iota(site, n), (n, 1))
-    column = indexing.reshape(ctx, _iota(site, m), (1, m))
+    row = indexing.reshape(ctx, iota(site, n), (n, 1))
+    column = indexing.reshape(ctx, iota(site, m), (1, m))
     return Arr(arrays.as_value(ctx, expressions.binary(ctx, "==", row, column), ctx.weak_float), (n, m), True)
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gradcli.ops  # the primitives that the names below stand for
-from gradcli.interp import arrays, calls, derivatives, expressions, makers, reductions, shaping, static
+from gradcli.interp import (
+    arrays,
+    calls,
+    derivatives,
+    einsum,
+    expressions,
+    makers,
+    matrices,
+    reductions,
+    shaping,
+    static,
+)
 from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT
 from gradcli.interp.scope import Frame
 from gradcli.interp.signature import OPERATORS, SURFACES, Site, Surface, bind, operator
@@ -109,4 +120,15 @@ def _stop_gradient(site: Site, x: Any) -> Any:
     return Arr(out.value, arr.dims, arr.weak)
 
 
-__all__ = ["OPERATORS", "SURFACES", "Surface", "derivatives", "gradcli", "makers", "reductions", "shaping"]
+__all__ = [
+    "OPERATORS",
+    "SURFACES",
+    "Surface",
+    "derivatives",
+    "einsum",
+    "gradcli",
+    "makers",
+    "matrices",
+    "reductions",
+    "shaping",
+]

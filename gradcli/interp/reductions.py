@@ -22,7 +22,8 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _reduce(site: Site, prim: str, x: Any, axis: Any, keepdims: Any) -> Arr:
+def reduced(site: Site, prim: str, x: Any, axis: Any, keepdims: Any = False) -> Arr:
+    """A reduction by the name of its primitive; sums and products of bools and i32 are i64."""
     ctx, arr = site.ctx, site.arr(x)
     if arr.dtype == "bool" and prim in ("reduce_max", "reduce_min"):
         prim = "reduce_any" if prim == "reduce_max" else "reduce_all"
@@ -50,7 +51,7 @@ def _reductions() -> None:
     }
     for name, (prim, doc) in rows.items():
         operator(f"{name}(x, axis=None, keepdims=false)", "reductions", doc, prim)(
-            lambda site, x, axis, keepdims, prim=prim: _reduce(site, prim, x, axis, keepdims)
+            lambda site, x, axis, keepdims, prim=prim: reduced(site, prim, x, axis, keepdims)
         )
     for name in ("argmax", "argmin"):
         doc = f"The index (i64) of the first {'largest' if name == 'argmax' else 'smallest'} element."

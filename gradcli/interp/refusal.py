@@ -15,7 +15,7 @@ from gradcli.syntax.diagnostics import Label, ModelError, Span, fail
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
-DEFERRED = ("wrt", "axis", "axes")  # arguments that are read in another scope
+DEFERRED = ("wrt", "axis", "axes", "axis1", "axis2")  # arguments that are read in another scope
 
 
 def refused(ctx: Elaborator, frame: Frame, node: Any, error: ShapeError, args: list[Any]) -> ModelError:
@@ -43,7 +43,8 @@ def refused(ctx: Elaborator, frame: Frame, node: Any, error: ShapeError, args: l
     notes = () if inside else (f"refused inside `{short(node.span)}` of the prelude",)
     help = error.help
     if help is not None and "{" in help:
-        help = help.format(*[_factor(operand) for operand in operands] if inside else "xy")
+        own = inside and len(operands) > 1  # else it is about what the operator makes of its operand
+        help = help.format(*[_factor(operand) for operand in operands] if own else "xy")
     return fail(error.code, error.message, primary, others=others, help=help, notes=notes)
 
 

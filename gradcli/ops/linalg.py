@@ -24,13 +24,14 @@ def _product(x: Aval, y: Aval) -> tuple[Aval, ...]:
     return (Aval((*lead, x.shape[-2], y.shape[-1]), x.dtype),)
 
 
-def _turned(x: Value) -> Value:
+def turned(x: Value) -> Value:
+    """Matrices with rows and columns exchanged."""
     return apply("transpose", x, axes=(*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
 def _product_vjp(cts: Any, inputs: Any, outs: Any) -> tuple[Value, Value]:
     (ct,), (x, y) = cts, inputs
-    return apply("matmul", ct, _turned(y)), apply("matmul", _turned(x), ct)
+    return apply("matmul", ct, turned(y)), apply("matmul", turned(x), ct)
 
 
 def _product_flops(node: Node) -> int:

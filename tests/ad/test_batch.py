@@ -47,11 +47,11 @@ def hold(graph: Graph, arrays: list[Array], varied: list[list[Array]], flags: tu
 
 @pytest.mark.parametrize("case", WITH_OPERANDS)
 def test_a_batch_against_a_loop(case: Case) -> None:
-    """Explicit operands (indices, flags) vary by being turned round; the others are drawn anew."""
+    """Explicit operands vary by being turned round (indices, flags) or by a factor; the others are drawn anew."""
     arrays = operands(case)
     varied = [
-        [other if sampled != "list" else np.roll(array, k) for array, other, sampled in
-         zip(arrays, operands(case, seed=k), kinds(case), strict=True)]
+        [other if sampled != "list" else other * (1 + k) if other.dtype.kind == "f" else np.roll(other, k)
+         for other, sampled in zip(operands(case, seed=k), kinds(case), strict=True)]
         for k in range(SIZE)
     ]  # fmt: skip
     graph = graph_of(case, arrays)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -171,6 +173,14 @@ def test_a_run_uploads_inputs_and_brings_results_back(monkeypatch: pytest.Monkey
         moved.append("down")
         return np.array(array)
 
+    @contextmanager
+    def errstate(**kinds: str) -> Iterator[None]:
+        assert kinds == {"linalg": "raise"}
+        yield
+
+    extras: Any = ModuleType("cupyx")
+    extras.errstate = errstate
+    monkeypatch.setitem(sys.modules, "cupyx", extras)
     module.cuda.Device = Device
     module.asarray, module.asnumpy, module.array = up, down, np.array
     module.sin, module.multiply = np.sin, np.multiply

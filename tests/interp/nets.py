@@ -10,7 +10,7 @@ import pytest
 
 import gradcli
 from gradcli import api
-from gradcli.request import CaseResult, Request
+from gradcli.request import CaseResult, CheckedNet, ModelFile, Request
 from gradcli.syntax.diagnostics import Diagnostic
 
 NUMPY = {"f16": "float16", "f32": "float32", "f64": "float64", "i32": "int32", "i64": "int64", "bool": "bool"}
@@ -82,6 +82,20 @@ def expects(directory: Path, text: str, *lines: str) -> CaseResult:
     body = "\n".join(f"  {line}" for line in lines)
     (result,) = run_cases(f'{text}\ncase "it" {{\n{body}\n}}\n', directory)
     return result
+
+
+def proved(text: str, directory: Path) -> CheckedNet:
+    """What `check` says of the last net of a file, whose named dims are symbols."""
+    path = directory / "model.net"
+    path.write_text(text)
+    (found,) = api.check([ModelFile(path)], Request())
+    assert not found.diagnostics
+    return found.nets[-1]
+
+
+def graph_text(text: str, **inputs: Any) -> str:
+    """What a model is elaborated into."""
+    return api.show(ModelFile(Path("model.net"), text), Request(arrays=inputs), "graph")
 
 
 def same(found: Any, wanted: Any, dtype: str | None = None, *, rtol: float = 0.0, atol: float = 0.0) -> None:

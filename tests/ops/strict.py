@@ -48,6 +48,7 @@ SIGNATURES = {
     "diff": "a, n=1, axis=-1, prepend=None, append=None",
     "empty": "shape, dtype=float, order='C'",
     "expand_dims": "a, axis",
+    "eye": "N, M=None, k=0, dtype=float, order='C'",
     "flip": "a, axis=None",
     "frombuffer": "buffer, dtype=float, count=-1, offset=0",
     "full": "shape, fill_value, dtype=None, order='C'",
@@ -61,6 +62,7 @@ SIGNATURES = {
     "prod": "a, axis=None, dtype=None, out=None, keepdims=False",
     "repeat": "a, repeats, axis=None",
     "reshape": "a, newshape, order='C'",
+    "roll": "a, shift, axis=None",
     "searchsorted": "a, v, side='left', sorter=None",
     "sort": "a, axis=-1, kind=None",
     "squeeze": "a, axis=None",
@@ -75,10 +77,20 @@ SIGNATURES = {
     "zeros_like": "a, dtype=None, order='K', subok=None, shape=None",
 }
 
-NAMES = UFUNCS | SIGNATURES.keys()
+LINALG = {
+    "cholesky": "a",
+    "det": "a",
+    "inv": "a",
+    "qr": "a, mode='reduced'",
+    "slogdet": "a",
+    "solve": "a, b",
+    "svd": "a, full_matrices=True, compute_uv=True",
+}
+
+NAMES = UFUNCS | SIGNATURES.keys() | {f"linalg.{name}" for name in LINALG}
 _METHODS = "T all any astype copy dtype item itemsize max min nbytes ndim prod ravel reshape shape size sum transpose"
 METHODS = frozenset(_METHODS.split())  # of cupy.ndarray, as far as this stand-in has them
-FROM_HOST = ("array", "asarray", "frombuffer", "arange", "full")  # these take what is not on the device
+FROM_HOST = ("array", "asarray", "frombuffer", "arange", "full", "eye")  # these take what is not on the device
 FLOATS_ONLY = ("floor", "ceil", "rint", "trunc")
 STABLE = (None, "stable")
 
@@ -321,6 +333,7 @@ class Namespace:
 
     def __init__(self) -> None:
         self.used: set[str] = set()
+        self.linalg = Linalg(self.used)
 
     def __getattr__(self, name: str) -> Callable[..., Any] | Ufunc:
         self.used.add(name)
@@ -329,6 +342,29 @@ class Namespace:
         if name in SIGNATURES:
             return lambda *args, **kwargs: call(name, *args, **kwargs)
         raise AttributeError(f"cupy.{name} is not in the list of names that CuPy 13 has (tests/ops/strict.py)")
+
+
+class Linalg:
+    """`cupy.linalg`: of single and double floats only, leading dims as they are."""
+
+    def __init__(self, used: set[str]) -> None:
+        self._used = used
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        self._used.add(f"linalg.{name}")
+        if name not in LINALG:
+            raise AttributeError(f"cupy.linalg.{name} is not in the list of names (tests/ops/strict.py)")
+
+        def function(*arrays: Any, **options: Any) -> Any:
+            _signature(LINALG[name]).bind(*arrays, **options)
+            if any(not isinstance(array, Array) or array.dtype.char not in "fd" for array in arrays):
+                raise TypeError(f"linalg.{name} of {arrays}")
+            if name == "solve" and arrays[0].shape[:-1] != arrays[1].shape[: arrays[0].ndim - 1]:
+                raise ValueError("a must have (..., M, M) shape and b must have (..., M) or (..., M, K)")
+            made = getattr(np.linalg, name)(*[array._own for array in arrays], **options)
+            return _wrapped(tuple(made) if isinstance(made, tuple) else made)
+
+        return function
 
 
 # ── Python's operators ──────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,9 @@ def test_an_index_is_checked_before_the_device_sees_it() -> None:
 
 
 def names_in(source: str) -> set[str]:
-    """Every `xp.name` in a module, in branches that no sample takes too."""
-    return {
-        node.attr
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "xp"
-    }
+    """Every `xp.name` and `xp.linalg.name` in a module, in branches that no sample takes too."""
+    dotted = {ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    return {found[1] for name in dotted if (found := re.fullmatch(r"xp\.(\w+|linalg\.\w+)", name))} - {"linalg"}
 
 
 @pytest.mark.parametrize("module", sorted(ROOM.glob("*.py")), ids=lambda path: path.stem)
@@ -100,7 +98,8 @@ def test_ufuncs_of_the_registry_are_ufuncs_of_cupy() -> None:
 
 
 def test_what_is_listed_exists_in_numpy_and_methods_are_those_of_the_stand_in() -> None:
-    assert {name for name in strict.NAMES if not hasattr(np, name)} == set()
+    assert {name for name in strict.NAMES if "." not in name and not hasattr(np, name)} == set()
+    assert {name for name in strict.LINALG if not hasattr(np.linalg, name)} == set()
     public = {name for name in vars(strict.Array) if not name.startswith("_")}
     assert public - {"get"} == strict.METHODS
 
@@ -109,12 +108,15 @@ def test_a_name_that_cupy_lacks_is_refused_and_recorded() -> None:
     xp = strict.Namespace()
     with pytest.raises(AttributeError, match="not in the list"):
         _ = xp.frompyfunc
-    assert xp.used == {"frompyfunc"}
+    with pytest.raises(AttributeError, match="not in the list"):
+        _ = xp.linalg.cond
+    assert xp.used == {"frompyfunc", "linalg.cond"}
 
 
 # ── the manners of the stand-in itself ──────────────────────────────────────────────────────────────────────
 
 X = strict.Array(np.array([1.0, 2.0, 3.0]))
+EYE = strict.Array(np.eye(2))
 XP = strict.Namespace()
 REFUSED = {
     "conversion to NumPy": lambda: np.asarray(X),
@@ -131,6 +133,9 @@ REFUSED = {
     "where= of ufuncs": lambda: XP.add(X, X, where=True),
     "initial= of reductions": lambda: XP.max(X, initial=0.0),
     "where= of reductions": lambda: XP.sum(X, where=X > 1),
+    "a matrix of NumPy": lambda: XP.linalg.inv(np.eye(2)),
+    "an inverse of halves": lambda: XP.linalg.inv(EYE.astype("float16")),
+    "stacks that broadcast": lambda: XP.linalg.solve(EYE, strict.Array(np.ones((3, 2, 1)))),
     "descending sorts": lambda: XP.argsort(X, kind="quicksort"),
     "out= of NumPy": lambda: XP.exp(X, out=np.zeros(3)),
     "a reduceat that CuPy lacks": lambda: XP.maximum.reduceat(X, strict.Array(np.array([0]))),
