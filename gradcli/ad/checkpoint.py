@@ -69,15 +69,15 @@ def _emit(args: list[Value], body: Graph) -> tuple[Value, ...]:
     return args[0].builder.emit(primitive("checkpoint"), args, {"body": body})
 
 
-def _sample() -> Graph:
+def _sample(size: int) -> Graph:
     """sin(x) · y, and y · y"""
     builder = Builder()
-    x, y = (builder.input(Aval((3,), "f64"), name) for name in "xy")
+    x, y = (builder.input(Aval((size,), "f64"), name) for name in "xy")
     return builder.finish([builder.emit(primitive("sin"), [x])[0] * y, y * y])
 
 
 checkpoint = general(
     "checkpoint", _infer, _eval, _vjp, flops=_flops, jvp=_jvp, batch=_batch,
     doc="A part of the graph, computed again where it is needed again.", formula="that of the part",
-    samples=[Sample(((3,), (3,)), {"body": _sample()})],
+    samples=[Sample(((n,), (n,)), {"body": _sample(n)}) for n in (3, 0)],
 )  # fmt: skip

@@ -46,6 +46,19 @@ def _checked(xp: Any, shape: tuple[int, ...], idx: tuple[Any, ...], axes: Axes) 
     return tuple(where)
 
 
+def _place_of(shape: tuple[int, ...], idx: tuple[Any, ...], axes: Axes) -> tuple[Any, ...] | None:
+    """One place as Python integers, which is much cheaper than arrays of one element; None for several, or for one
+    that is out of range."""
+    if idx[0].ndim:
+        return None
+    where: list[Any] = [slice(None)] * len(shape)
+    for axis, index in zip(axes, idx, strict=True):
+        where[axis] = place = int(index)
+        if not 0 <= place < shape[axis]:
+            return None
+    return tuple(where)
+
+
 def _rows(xp: Any, v: Any, shape: tuple[int, ...], idx: tuple[Any, ...], axes: Axes) -> tuple[Any, Any, Any]:
     """What is written, one row for each element of the index, in the order of the places written to.
 
@@ -154,7 +167,8 @@ def _gather_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value 
 
 
 def _gather(xp: Any, x: Any, *idx: Any, axes: Axes) -> Any:
-    return xp.asarray(x[_checked(xp, x.shape, idx, axes)])
+    place = _place_of(x.shape, idx, axes)
+    return xp.array(x[_checked(xp, x.shape, idx, axes) if place is None else place])
 
 
 ROWS = [[2, 0, 2]], {"axes": (0,)}
@@ -191,6 +205,9 @@ def _from_zeros(v: Aval, *idx: Aval, shape: tuple[Size, ...], axes: Axes) -> tup
 def _scatter_add(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None) -> Any:
     """Repeated indices accumulate, in the order of the index, on every backend."""
     out = xp.array(x) if out is None else out
+    if (place := _place_of(out.shape, idx, axes)) is not None:
+        out[place] += v
+        return out
     _checked(xp, out.shape, idx, axes)
     if idx[0].size and v.size:
         order, rows, begins = _rows(xp, v, out.shape, idx, axes)
@@ -204,6 +221,9 @@ def _scatter_add(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None
 def _scatter_set(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None) -> Any:
     """Of repeated indices the last one wins, on every backend."""
     out = xp.array(x) if out is None else out
+    if (place := _place_of(out.shape, idx, axes)) is not None:
+        out[place] = v
+        return out
     _checked(xp, out.shape, idx, axes)
     if idx[0].size and v.size:
         order, rows, begins = _rows(xp, v, out.shape, idx, axes)
@@ -232,6 +252,11 @@ def _scatter_set_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[V
     """Of equal places only the last element was kept: it finds its own number there, the others do not."""
     x, v, *idx = inputs
     (ct,) = cts
+    if not idx[
+        0
+    ].rank:  # one place is no repetition; it is read before it is cleared, so that a plan may do that in place
+        part = apply("gather", ct, *idx, axes=axes)
+        return (apply("scatter_set", ct, splat(v, 0.0), *idx, axes=axes), part, *[None] * len(idx))
     count = product(v.shape)
     numbers = ct.builder.emit(_iota(), (), {"size": count, "dtype": "i64"})[0]
     numbers = apply("reshape", numbers, shape=v.shape)
