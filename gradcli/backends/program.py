@@ -22,6 +22,7 @@ class Instruction(NamedTuple):
 
     call: Callable[..., Any]
     fetch: Callable[[list[Any]], Sequence[Any]]
+    ins: tuple[int, ...]
     out: int | tuple[int, ...]
     into: int | None  # the operand that the result replaces in place
     dead: tuple[int, ...]
@@ -41,12 +42,14 @@ class Body:
     """The graph that a node holds, ready to run: what its `eval` calls once, or turn by turn."""
 
     def __init__(self, plan: Plan, xp: Any, load: Callable[[Node], Any]) -> None:
-        self.program = compile_plan(plan, xp, load)
-        self.inputs, self.outputs = plan.graph.inputs, plan.graph.outputs
-        self.xp = xp
+        from gradcli.backends.straight import straight
 
-    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
-        return execute(self.program, arrays, self.xp)
+        self.inputs, self.outputs = plan.graph.inputs, plan.graph.outputs
+        program = compile_plan(plan, xp, load)
+        self.run = straight(program, xp) or (lambda arrays: execute(program, arrays, xp))
+
+    def __call__(self, arrays: Sequence[Any]) -> Sequence[Any]:
+        return self.run(arrays)
 
 
 def compile_plan(plan: Plan, xp: Any, load: Callable[[Node], Any]) -> Program:
@@ -73,7 +76,7 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
         slots[slot] = array
     node: Node | None = None
     try:
-        for call, fetch, out, into, dead, node in program.instructions:  # noqa: B007 - read when a step raises
+        for call, fetch, _, out, into, dead, node in program.instructions:  # noqa: B007 - read when a step raises
             if into is not None:
                 operands = fetch(slots)
                 slots[out] = call(*operands, out=operands[into])  # type: ignore[index]
@@ -85,17 +88,24 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
             for slot in dead:
                 slots[slot] = None
         return [xp.array(slots[slot]) if copied else slots[slot] for slot, copied in program.results]
-    except DataError as error:
-        raise fail(error.code, error.message, span_of(node), help=error.help) from None
-    except MemoryError:
-        raise fail(
-            "ENV090",
-            "the memory of this machine ran out while the model was running",
-            span_of(node),
-            label=", ".join(str(out.aval) for out in node.outs) if node is not None else "",
-            help="a smaller model or batch, or `--dtype f32`",
-            exit_code=ENVIRONMENT,
-        ) from None
+    except (DataError, MemoryError) as error:
+        raise refused(error, node) from None
+
+
+def refused(error: Exception, node: Node | None) -> Exception:
+    """What a step raised, with its place; as it is, where it is neither the data nor the memory."""
+    if isinstance(error, DataError):
+        return fail(error.code, error.message, span_of(node), help=error.help)
+    if not isinstance(error, MemoryError):
+        return error
+    return fail(
+        "ENV090",
+        "the memory of this machine ran out while the model was running",
+        span_of(node),
+        label=", ".join(str(out.aval) for out in node.outs) if node is not None else "",
+        help="a smaller model or batch, or `--dtype f32`",
+        exit_code=ENVIRONMENT,
+    )
 
 
 def _instruction(step: Step, xp: Any, load: Callable[[Node], Any]) -> Instruction:
@@ -112,7 +122,7 @@ def _instruction(step: Step, xp: Any, load: Callable[[Node], Any]) -> Instructio
     elif len(node.outs) == 1 and not node.outs[0].rank:
         call = _array_of(call, xp.asarray)  # NumPy gives scalars, which are no arrays: not writable, without `out=`
     out = step.outs[0] if len(step.outs) == 1 else step.outs
-    return Instruction(call, _fetch(step.ins), out, step.into, step.dead, node)
+    return Instruction(call, _fetch(step.ins), step.ins, out, step.into, step.dead, node)
 
 
 def _array_of(call: Callable[..., Any], as_array: Callable[[Any], Any]) -> Callable[..., Any]:
