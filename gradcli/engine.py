@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+MAX_LEVELS = 8  # of chunks within chunks: a loop of 10^6 turns keeps about 45 carries
+
+
 @record
 class Machine:
     """Where graphs run: the backend that was chosen, and the limits that were asked for."""
@@ -45,13 +48,26 @@ class Machine:
 
 
 def plan_of(graph: Graph, machine: Machine) -> Plan:
-    """Optimised and planned; raises ModelError NUM001 where it cannot fit into memory."""
-    from gradcli.passes.pipeline import optimize
-    from gradcli.plan import check_memory, make_plan
+    """Optimised and planned; raises ModelError NUM001 where it cannot fit into memory.
 
-    plan = make_plan(optimize(graph, fast_math=machine.fast_math))
-    check_memory(plan, machine.memory)
-    return plan
+    Where the adjoint of a loop would keep too much, the loop keeps less and runs some of its turns again.
+    """
+    from gradcli.passes.checkpoints import checkpoint_loops
+    from gradcli.passes.pipeline import optimize
+    from gradcli.plan import check_memory, fits, make_plan
+
+    best = optimize(graph, fast_math=machine.fast_math)
+    plans = [make_plan(best)]
+    for levels in range(2, MAX_LEVELS + 1):
+        if fits(plans[-1], machine.memory):
+            return plans[-1]
+        shorter = checkpoint_loops(best, levels)
+        if shorter is best:
+            break
+        plans.append(make_plan(optimize(shorter, fast_math=machine.fast_math)))
+    least = min(plans, key=lambda plan: plan.peak)
+    check_memory(least, machine.memory)
+    return least
 
 
 def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]:

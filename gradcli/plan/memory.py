@@ -16,10 +16,11 @@ def check_memory(plan: Plan, limit: int | None) -> None:
 
     `limit` counts inputs, too; without one, inputs are taken to be loaded already.
     """
-    available = available_memory() if limit is None else limit
-    need = plan.peak if limit is None else plan.peak + plan.input_bytes
-    if available is None or need <= available:
+    if fits(plan, limit):
         return
+    available = available_memory() if limit is None else limit
+    need = _need(plan, limit)
+    assert available is not None
     have = f"{human_bytes(available)} are {'available' if limit is None else 'allowed by --memory'}"
     help = "a smaller model or batch, or `--dtype f32`"
     value = plan.largest
@@ -41,6 +42,16 @@ def check_memory(plan: Plan, limit: int | None) -> None:
         notes=notes,
         help=help,
     )
+
+
+def fits(plan: Plan, limit: int | None) -> bool:
+    """Whether a plan takes at most `limit` bytes, or what the machine has to give."""
+    available = available_memory() if limit is None else limit
+    return available is None or _need(plan, limit) <= available
+
+
+def _need(plan: Plan, limit: int | None) -> int:
+    return plan.peak if limit is None else plan.peak + plan.input_bytes
 
 
 def available_memory() -> int | None:
