@@ -17,6 +17,8 @@ from gradcli.record import record
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import Diagnostic, fail, listed, nearest
 
+SERIES_FROM = 5  # order from which one series is cheaper than nested passes
+
 Reason = Callable[[], dict[str, object] | None]
 
 
@@ -146,6 +148,10 @@ def derive(
     if not floats:
         raise fail("DIF002", "no output of the net is a float: there is nothing to differentiate")
     wrt = [t.position for t in targets]
+    if order >= SERIES_FROM and len(targets) == 1 and weighted is None:
+        derived = _by_series(graph, targets[0], order, floats)
+        if derived is not None:
+            return derived
     rows = [_Row((), graph, tuple(floats), _unknown)]
     for level in range(1, order + 1):
         grown: list[_Row] = []
@@ -163,6 +169,34 @@ def derive(
                 grown.append(_Row((*row.names, t.name), dce(only), (0,), _reason(row, t)))
         rows = grown
     return _together(graph, targets, rows)
+
+
+def _by_series(graph: Graph, target: Target, order: int, floats: Sequence[int]) -> Derived | None:
+    """A high order by one input in Taylor mode; None where nested passes must do it."""
+    from gradcli.ad.taylor import NoSeries, along_ones, derivative_along
+
+    parts = along_ones(graph, target.position, floats)
+    x = graph.inputs[target.position].aval
+    if parts is None or x.dtype == "f16" or any(value.dtype != x.dtype for value in parts):
+        return None
+    inner = Graph(graph.inputs, graph.nodes, (*graph.outputs, *parts), graph.n_values, graph.names)
+    count = len(graph.outputs)
+    try:
+        made = derivative_along(inner, target.position, order, range(count, len(inner.outputs)))
+    except NoSeries:
+        return None
+    builder = Builder()
+    inputs = [builder.input(v.aval, name) for v, name in zip(made.inputs, graph.names, strict=True)]
+    outs = builder.inline(made, inputs)
+    total: Value | None = None
+    for part in outs[len(inner.outputs) :]:
+        if x.size == 1:
+            part = apply("reshape", apply("reduce_sum", part, axes=tuple(range(part.rank))), shape=x.shape)
+        total = part if total is None else total + part
+    assert total is not None
+    names = (target.name,) * order
+    reason = _reason(_Row((), graph, tuple(floats), _unknown), target)
+    return Derived(builder.close([*outs[:count], total]), (names,), (target.kind,), (), (reason,))
 
 
 @record(eq=False)
