@@ -282,6 +282,8 @@ def _each_on_its_own(
 
 def _spread(flags: Value, like: Value) -> Value:
     """One flag for each row, over the row."""
+    if like.rank == 1:
+        return flags
     return apply("reshape", flags, shape=(flags.shape[0], *(1,) * (like.rank - 1)))
 
 

@@ -8,7 +8,7 @@ each turn; a carried name that changes its shape or dtype from turn to turn. Whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, expressions, static
@@ -54,7 +54,11 @@ class NotRolled(Exception):
 
 
 class Changed(NotRolled):
-    """A turn changes the shape or dtype of what is carried."""
+    """A turn changes the shape, the dtype or the names of dims of what is carried: `name` is `made` after it."""
+
+    def __init__(self, errors: Sequence[Diagnostic], name: str, made: Sequence[Arr]) -> None:
+        super().__init__(errors)
+        self.name, self.made = name, tuple(made)
 
 
 @record(eq=False)
@@ -64,6 +68,7 @@ class Carried:
     name: str
     value: Any
     leaves: tuple[Arr, ...]
+    binding: Binding
 
 
 def loop(ctx: Elaborator, frame: Frame, statement: ast.For, block: Block) -> None:
@@ -79,15 +84,17 @@ def loop(ctx: Elaborator, frame: Frame, statement: ast.For, block: Block) -> Non
         if statement.cond is None and (turns < ROLLED_FROM or _expects(statement.body)):
             _write_out(ctx, frame, statement, range(definite(start), definite(stop)), block)
             return
+    taken: dict[str, tuple[Arr, ...]] = {}  # what the body gives a weak value that it is carried in
     for _ in range(FIRST_TURNS):
         try:
-            _roll(ctx, frame, statement, start, stop, block)
+            _roll(ctx, frame, statement, start, stop, taken, block)
             return
         except Changed as changed:
-            if statement.cond is not None:
-                raise ModelError(changed.errors) from None
-            if isinstance(start, Poly) or isinstance(stop, Poly):
-                raise _written_out_only(statement, stop - start) from None
+            if statement.cond is not None or isinstance(start, Poly) or isinstance(stop, Poly):
+                if changed.name in taken:
+                    raise ModelError(changed.errors) from None
+                taken[changed.name] = changed.made
+                continue
             _write_out(ctx, frame, statement, range(start, start + 1), block)
             start = start + 1
             if start == stop:
@@ -165,11 +172,19 @@ def _write_out(ctx: Elaborator, frame: Frame, statement: ast.For, turns: range, 
 # ── rolled ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _roll(ctx: Elaborator, frame: Frame, statement: ast.For, start: Size, stop: Size, block: Block) -> None:
+def _roll(
+    ctx: Elaborator,
+    frame: Frame,
+    statement: ast.For,
+    start: Size,
+    stop: Size,
+    taken: Mapping[str, Sequence[Arr]],
+    block: Block,
+) -> None:
     """Elaborate the body once and emit the loop. Raises NotRolled, with everything as it was, where that fails."""
     import gradcli.ad.scan  # noqa: F401 - registers the primitive
 
-    carried = _carried(ctx, frame, statement, stop - start)
+    carried = [_settled(ctx, c, taken.get(c.name, ())) for c in _carried(ctx, frame, statement, stop - start)]
     saved = _Saved(ctx, frame)
     outer = ctx.region
     inits = [arr for c in carried for arr in c.leaves]
@@ -184,7 +199,7 @@ def _roll(ctx: Elaborator, frame: Frame, statement: ast.For, start: Size, stop: 
         block(ctx, frame, statement.body)
         if len(ctx.run.errors) > saved.n_errors:
             raise NotRolled(ctx.run.errors[saved.n_errors :])
-        after = [_after(ctx, frame, c, body, statement) for c in carried]
+        after = [_after(ctx, frame, c) for c in carried]
         results = [body.lift(arr.value) for arrs, _ in after for arr in arrs]
     except NotRolled:
         saved.restore()
@@ -255,13 +270,20 @@ def _carried(ctx: Elaborator, frame: Frame, statement: ast.For, turns: Size) -> 
         if few and isinstance(value, int) and not isinstance(value, bool):
             raise NotRolled  # it may stand in a shape, now or later
         leaves = flatten(value)
-        if any(not isinstance(leaf, Arr) and not is_number(leaf) for leaf in leaves) and not isinstance(value, ListV):
+        if any(not isinstance(leaf, Arr) and not is_number(leaf) for leaf in leaves):
             raise NotRolled
-        if isinstance(value, ListV):
-            raise NotRolled
-        made = tuple(arrays.to_arr(ctx, leaf) for leaf in leaves)
-        found.append(Carried(name, value, made))
+        found.append(Carried(name, value, tuple(arrays.to_arr(ctx, leaf) for leaf in leaves), binding))
     return found
+
+
+def _settled(ctx: Elaborator, c: Carried, made: Sequence[Arr]) -> Carried:
+    """Weak values in the dtype that the body gives them, and dims with the names that it gives them."""
+    leaves = list(c.leaves)
+    for k, (before, now) in enumerate(zip(c.leaves, made, strict=False)):
+        if before.value.aval.shape == now.value.aval.shape and (before.weak or before.dtype == now.dtype):
+            arr = arrays.settle_arr(ctx, before, now.dtype, weak=now.weak)
+            leaves[k] = Arr(arr.value, now.dims if now.named else None, now.weak)
+    return Carried(c.name, c.value, tuple(leaves), c.binding)
 
 
 def _bound_names(statements: tuple[ast.Statement, ...]) -> list[str]:
@@ -318,7 +340,7 @@ def _condition(ctx: Elaborator, frame: Frame, expr: ast.Expr, region: Region) ->
     return region.lift(arrays.to_arr(ctx, value).value)
 
 
-def _after(ctx: Elaborator, frame: Frame, c: Carried, region: Region, statement: ast.For) -> tuple[list[Arr], Binding]:
+def _after(ctx: Elaborator, frame: Frame, c: Carried) -> tuple[list[Arr], Binding]:
     """What the body made of a carried name. Raises Changed where it is of another type than before."""
     binding = frame.names[c.name]
     if binding.value is POISON:
@@ -343,16 +365,11 @@ def _after(ctx: Elaborator, frame: Frame, c: Carried, region: Region, statement:
             f"`{c.name}` is {then} before the loop and {now} after a turn",
             binding.span,
             label="bound again here",
-            others=[Label(frame_span(frame, c, binding), f"{c.name} is {then}"), Label(statement.span, "this loop")],
-            help=f"begin with `{now}`" if len(made) == 1 else None,
+            others=[Label(c.binding.span, f"{c.name} is {then}")],
+            help=f"begin with the shape and dtype that every turn has: {now}",
         )
-        raise Changed(error.diagnostics)
+        raise Changed(error.diagnostics, c.name, made)
     return made, binding
-
-
-def frame_span(frame: Frame, c: Carried, binding: Binding) -> Any:
-    known = frame.names.get(c.name)
-    return known.span if known is not None else binding.span
 
 
 def _alike(now: Arr, before: Arr) -> bool:
