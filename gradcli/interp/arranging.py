@@ -59,7 +59,7 @@ def filled(ctx: Elaborator, arr: Arr, pads: Pads, fill: Any) -> Arr:
     """With a number before and after each dim; zeros cost nothing but their place."""
     if not any(map(any, pads)):
         return arr
-    dims = tuple(d + before + after if before or after else d for d, (before, after) in zip(arr.dims, pads, strict=True))
+    dims = tuple(d + sum(pad) if any(pad) else d for d, pad in zip(arr.dims, pads, strict=True))
     params = {"items": tuple((before, size, 1) for size, (before, _) in zip(arrays.plain(arr.dims), pads, strict=True))}
     if is_number(fill) and fill == 0 and copysign(1.0, fill) > 0:
         out = arrays.emit(ctx, primitive("unslice"), [arr], {"shape": arrays.plain(dims), **params}, dims=dims)
@@ -95,7 +95,7 @@ def _around(mode: str, n: Size, before: int, after: int) -> tuple[list[Piece], i
     A reflection reaches n - 1 elements, so a wider one goes round again, from what is then there.
     """
     if not sizes.at_least(n, 1, "padding"):
-        raise ShapeError("SHP117", f"`pad` in mode \"{mode}\" of no elements: there is none to repeat", (0,))
+        raise ShapeError("SHP117", f'`pad` in mode "{mode}" of no elements: there is none to repeat', (0,))
     if mode == "edge":
         return [(0, before, 0), (0, n, 1), (n - 1, after, 0)], 0, 0
     if mode == "wrap":
@@ -131,8 +131,8 @@ def _turns(n: Size, before: int, after: int) -> Iterator[Piece]:
 def _joined(ctx: Elaborator, arr: Arr, axis: int, pieces: list[Piece]) -> Arr:
     """Parts of `arr` along an axis, one after the other; the others are whole."""
     parts = [_part(ctx, arr, axis, piece) for piece in pieces if piece[1] != 0]
-    if len(parts) == 1:
-        return parts[0]
+    if len(parts) < 2:
+        return parts[0] if parts else arr
     total: Size = 0
     for part in parts:
         total = total + part.dims[axis]
@@ -186,7 +186,7 @@ def _rolled(ctx: Elaborator, arr: Arr, axis: int, shift: Size) -> Arr:
 @operator(
     "repeat(x, repeats, axis=None)",
     "shape",
-    "Each element `repeats` times, or as often as its own number in a list says, along an axis (of flat x without one).",
+    "Each element `repeats` times, or as often as its own number in a list, along an axis (of flat x without one).",
 )
 def _repeat(site: Site, x: Any, repeats: Any, axis: Any) -> Arr:
     ctx, arr = site.ctx, site.arr(x)
@@ -203,9 +203,10 @@ def _repeat(site: Site, x: Any, repeats: Any, axis: Any) -> Arr:
 
 
 def _repeated_each(site: Site, arr: Arr, axis: int, repeats: ListV | TupleV) -> Arr:
-    if isinstance(arr.dims[axis], Poly):
-        raise ShapeError("SHP119", f"one number for each of {arr.dims[axis]} elements is known when that has a size")
-    counts = read_numbers(repeats, int(arr.dims[axis]), "repeats", least=0)
+    n = arr.dims[axis]
+    if isinstance(n, Poly):
+        raise ShapeError("SHP119", f"a number for each of {n} elements is given when their number is known")
+    counts = read_numbers(repeats, int(n), "repeats", least=0)
     places = [k for k, count in enumerate(counts) for _ in range(count)]
     index = Arr(arrays.constant(site.ctx, "i64", (len(places),), places))
     return indexing.index(site.ctx, arr, [*[slice(None)] * axis, index])
@@ -254,8 +255,8 @@ def _places(site: Site, arr: Arr, axis: int) -> Arr:
 @operator(
     "one_hot(labels, num_classes, dtype=None)",
     "shape",
-    "A new last dim of `num_classes`: 1 at the label, 0 elsewhere; weak unless a dtype is given. A label out of range is "
-    "an error.",
+    "A new last dim of `num_classes`: 1 at the label, 0 elsewhere; weak unless a dtype is given. A label out of range "
+    "is an error.",
 )
 def _one_hot(site: Site, labels: Any, num_classes: Any, dtype: Any) -> Arr:
     ctx, arr = site.ctx, site.arr(labels)

@@ -43,12 +43,14 @@ def _normalised(site: Site, name: str, x: Any, shape: Any, affine: dict[str, Any
     if not over or arr.rank < len(over) or not _alike(arr.dims[-len(over) :], over, name):
         text = arrays.shape_text(over)
         raise ShapeError("SHP212", f"{name}: the last dims of {arr} are not the normalized shape {text}", (0, 1))
-    for key, value in affine.items():
-        if value is not None and not _alike(site.arr(value).dims, over, name):
-            text = f"{site.arr(value)}, the normalized shape is {arrays.shape_text(over)}"
-            raise ShapeError("SHP212", f"{name}: the {key} is {text}")
+    given = {key: site.arr(value) for key, value in affine.items() if value is not None}
+    for key, value in given.items():
+        if not _alike(value.dims, over, name):
+            text = f"the {key} is {value}, the normalized shape {arrays.shape_text(over)}"
+            raise ShapeError("SHP212", f"{name}: {text}")
+    operands = {key: _nameless(given[key]) if key in given else None for key in affine}
     axes = TupleV(tuple(range(arr.rank - len(over), arr.rank)))
-    made = composed(site, f"_{name}", x=_nameless(arr), over=axes, eps=eps, **{k: _nameless_or_none(site, v) for k, v in affine.items()})
+    made = composed(site, f"_{name}", x=_nameless(arr), over=axes, eps=eps, **operands)
     return Arr(made.value, arr.dims, made.weak)
 
 
@@ -59,10 +61,6 @@ def _alike(left: tuple[Size, ...], right: tuple[Size, ...], why: str) -> bool:
 def _nameless(arr: Arr) -> Arr:
     """So that no dim of the user's is taken for an argument of a prelude net after `axis=`."""
     return Arr(arr.value, weak=arr.weak)
-
-
-def _nameless_or_none(site: Site, value: Any) -> Arr | None:
-    return None if value is None else _nameless(site.arr(value))
 
 
 # ── attention ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,13 +80,16 @@ def _attention(site: Site, q: Any, k: Any, v: Any, mask: Any, causal: Any, scale
     if mask is not None:
         given = site.arr(mask)
         if given.dtype in ("i32", "i64"):
-            raise ShapeError("SHP103", f"a mask is of bools, or of floats that are added, not {given}", (3,), "compare: `mask != 0`")
+            text = f"a mask is of bools, or of floats that are added, not {given}"
+            raise ShapeError("SHP103", text, (3,), "compare it: `mask != 0`")
         allowed, added = (given, None) if given.dtype == "bool" else (None, given)
     if scale is None:
         scale = expressions.binary(site.ctx, "**", arrays.plain([keys.dims[-1]])[0], -0.5)
     keys = indexing.transpose(site.ctx, keys, (*range(keys.rank - 2), keys.rank - 1, keys.rank - 2))
     inputs = {"q": queries, "keys": keys, "v": values, "scale": scale}
-    return composed(site, "_attention", **inputs, allowed=allowed, added=added, causal=read_flag(causal, "causal"))
+    masks = {"allowed": allowed, "added": added, "causal": read_flag(causal, "causal")}
+    made: Arr = composed(site, "_attention", **inputs, **masks)
+    return made
 
 
 def _refuse_attention(q: Arr, k: Arr, v: Arr) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradcli.ops  # the primitives that the names below stand for
 from gradcli.interp import (
-    arrays,
     arranging,
+    arrays,
     calls,
     derivatives,
     einsum,

@@ -165,12 +165,14 @@ def read_numbers(value: Any, count: int, name: str, *, least: int) -> tuple[int,
     given = read_sizes(value, f"`{name}`")
     if len(given) not in (1, count) or (isinstance(value, ListV | TupleV) and len(given) != count):
         raise ShapeError("SHP110", f"`{name}` is one integer, or {count} in a list, not {describe(value)}")
+    found = []
     for number in given:
         if isinstance(number, Poly):
             raise ShapeError("SHP119", f"`{name}` is known only when the dims have sizes: {number}")
         if number < least:
             raise ShapeError("SHP110", f"`{name}` is {least} or more, not {int(number)}")
-    return tuple(int(number) for number in given) * (count if len(given) == 1 else 1)
+        found.append(int(number))
+    return tuple(found) * (count if len(found) == 1 else 1)
 
 
 def read_flag(value: Any, name: str) -> bool:

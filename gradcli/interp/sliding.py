@@ -28,8 +28,8 @@ from gradcli.ops.windows import span
 @operator(
     "conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
     "neural",
-    "The cross-correlation of `[N, C, L]` with kernels `[O, C / groups, K]`: `[N, O, L′]`. Padding is a number of zeros "
-    'on both sides, "same" or "valid".',
+    "The cross-correlation of `[N, C, L]` with kernels `[O, C / groups, K]`: `[N, O, L′]`. Padding is a number of "
+    'zeros on both sides, "same" or "valid".',
 )
 def _conv1d(site: Site, *args: Any) -> Arr:
     return _conv(site, "conv1d", 1, *args)
@@ -38,8 +38,8 @@ def _conv1d(site: Site, *args: Any) -> Arr:
 @operator(
     "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
     "neural",
-    "The cross-correlation of `[N, C, H, W]` with kernels `[O, C / groups, K, L]`: `[N, O, H′, W′]`. Stride, padding and "
-    'dilation are integers or pairs; padding is also "same" or "valid".',
+    "The cross-correlation of `[N, C, H, W]` with kernels `[O, C / groups, K, L]`: `[N, O, H′, W′]`. Stride, padding "
+    'and dilation are integers or pairs; padding is also "same" or "valid".',
 )
 def _conv2d(site: Site, *args: Any) -> Arr:
     return _conv(site, "conv2d", 2, *args)
@@ -142,12 +142,11 @@ def _kernel(name: str, w: Arr, count: int) -> tuple[int, ...]:
 
 def _refuse_windows(name: str, x: Arr, padded: Arr, kernel: tuple[int, ...], apart: tuple[int, ...]) -> None:
     count = len(kernel)
-    for n, m, size, dilation in zip(x.dims[-count:], padded.dims[-count:], kernel, apart, strict=True):
-        if not sizes.at_least(m, span(size, dilation), name):
-            wide = f", padded to {m}," if m != n else ""
-            raise ShapeError(
-                "SHP210", f"{name}: a kernel that spans {span(size, dilation)} is larger than the input: {n}{wide}", (0,)
-            )
+    spans = map(span, kernel, apart)
+    for n, m, reach in zip(x.dims[-count:], padded.dims[-count:], spans, strict=True):
+        if not sizes.at_least(m, reach, name):
+            wide = f"{n}, padded to {m}" if m != n else f"{n}"
+            raise ShapeError("SHP210", f"{name}: a kernel that spans {reach} is larger than the input: {wide}", (0,))
 
 
 # ── pooling ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,8 +155,8 @@ def _refuse_windows(name: str, x: Arr, padded: Arr, kernel: tuple[int, ...], apa
 @operator(
     "max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=false)",
     "neural",
-    "The largest element of every window over the last two dims of `[N, C, H, W]`; what is padded is -inf. The stride is "
-    "the size of the kernel where none is given. Ties share the cotangent evenly.",
+    "The largest element of every window over the last two dims of `[N, C, H, W]`; what is padded is -inf. The stride "
+    "is the size of the kernel where none is given. Ties share the cotangent evenly.",
 )
 def _max_pool2d(site: Site, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil: Any) -> Arr:
     pool = _Pool("max_pool2d", kernel_size, stride, padding, dilation, ceil)
@@ -168,8 +167,8 @@ def _max_pool2d(site: Site, x: Any, kernel_size: Any, stride: Any, padding: Any,
 @operator(
     "avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=false, count_include_pad=true)",
     "neural",
-    "The mean of every window over the last two dims of `[N, C, H, W]`. Zeros that are padded count as elements, unless "
-    "`count_include_pad` is false.",
+    "The mean of every window over the last two dims of `[N, C, H, W]`. Zeros that are padded count as elements, "
+    "unless `count_include_pad` is false.",
 )
 def _avg_pool2d(site: Site, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil: Any, include: Any) -> Arr:
     pool = _Pool("avg_pool2d", kernel_size, stride, padding, 1, ceil)
@@ -257,4 +256,3 @@ def _windows(site: Site, x: Arr, kernel: tuple[int, ...], steps: tuple[int, ...]
     out = arrays.emit(site.ctx, primitive("windows"), [x], params)
     lead = x.rank - len(kernel)
     return Arr(out.value, (*x.dims[:lead], *out.value.shape[lead:]), x.weak)
-

@@ -32,14 +32,14 @@ def model(row: dict[str, Any], operands: dict[str, Any], by: list[str]) -> str:
     parts = ", ".join(f"d_{name}" for name in by)
     along = " + ".join(f"sum(v_{name} * d_{name})" for name in by)
     directions = "".join(f", v_{name}: f64{list(operands[name].shape) or ''}" for name in by)
-    passed = ", ".join([names, *[f"v_{name}" for name in by]])
+    passed = ", ".join([names, "c", *[f"v_{name}" for name in by]])
     shape = list(np.shape(row["value"])) or ""
     return (
         f"net call({types}) = {row['call']}\n"
         f"net L({types}, c: f64{shape}) = sum(c * call({names}))\n"
         f"net first({types}, c: f64{shape}) = grad(L, wrt={wrt})({names}, c)\n"
         f"net along({types}, c: f64{shape}{directions}) {{\n  {parts} = first({names}, c)\n  return {along}\n}}\n"
-        f"net second({types}, c: f64{shape}{directions}) = grad(along, wrt={wrt})({passed.replace(names, names + ', c', 1)})\n"
+        f"net second({types}, c: f64{shape}{directions}) = grad(along, wrt={wrt})({passed})\n"
     )
 
 

@@ -12,16 +12,17 @@ together. Operands have few digits, so that the file stays small.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch  # type: ignore[import-not-found]
-import torch.nn.functional as F  # type: ignore[import-not-found]  # noqa: N812 - as PyTorch's own pages have it
+import torch.nn.functional as F  # type: ignore[import-not-found]
 from torch.nn.attention import SDPBackend, sdpa_kernel  # type: ignore[import-not-found]
 
 TARGET = Path(__file__).parents[2] / "tests" / "reference" / "neural.json"
-Shapes = dict[str, tuple[int, ...]]
+Shapes = Mapping[str, tuple[int, ...]]
 Fixed = dict[str, Any]  # operands that are no floats, or that must have certain values
 
 CONV1 = {"x": (2, 4, 7), "w": (3, 4, 3), "b": (3,)}
@@ -65,7 +66,8 @@ ROWS: list[Row] = [
     ("max_pool2d(x, 2, 3, ceil_mode=true)", lambda x: F.max_pool2d(x, 2, 3, ceil_mode=True), POOL, {}),
     ("avg_pool2d(x, 2)", lambda x: F.avg_pool2d(x, 2), POOL, {}),
     ("avg_pool2d(x, 3, 2, 1)", lambda x: F.avg_pool2d(x, 3, 2, 1), POOL, {}),
-    ("avg_pool2d(x, 3, 2, 1, count_include_pad=false)", lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), POOL, {}),
+    ("avg_pool2d(x, 3, 2, 1, count_include_pad=false)",
+     lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), POOL, {}),
     ("avg_pool2d(x, [2, 4], [2, 3], [0, 1], ceil_mode=true)",
      lambda x: F.avg_pool2d(x, (2, 4), (2, 3), (0, 1), ceil_mode=True), POOL, {}),
     ("layer_norm(x, 4)", lambda x: F.layer_norm(x, (4,)), {"x": (3, 4)}, {}),
@@ -84,18 +86,21 @@ ROWS: list[Row] = [
     ('mse(x, t, reduction="none")', lambda x, t: F.mse_loss(x, t, reduction="none"), PAIR, {}),
     ("cross_entropy(x, y)", F.cross_entropy, {"x": (3, 4)}, LABELS),
     ("cross_entropy(x, y)", F.cross_entropy, {"x": (4,)}, {"y": 1}),
-    ("cross_entropy(x, y, w)", lambda x, w, y: F.cross_entropy(x, y, w), {"x": (3, 4)}, {"w": [0.5, 1.0, 2.0, 3.0], **SPARSE}),
+    ("cross_entropy(x, y, w)",
+     lambda x, w, y: F.cross_entropy(x, y, w), {"x": (3, 4)}, {"w": [0.5, 1.0, 2.0, 3.0], **SPARSE}),
     ('cross_entropy(x, y, reduction="none")', lambda x, y: F.cross_entropy(x, y, reduction="none"), {"x": (3, 4)}, SPARSE),
     ('cross_entropy(x, y, reduction="sum", ignore_index=2)',
      lambda x, y: F.cross_entropy(x, y, reduction="sum", ignore_index=2), {"x": (3, 4)}, LABELS),
-    ("cross_entropy(x, y, label_smoothing=0.2)", lambda x, y: F.cross_entropy(x, y, label_smoothing=0.2), {"x": (3, 4)}, SPARSE),
+    ("cross_entropy(x, y, label_smoothing=0.2)",
+     lambda x, y: F.cross_entropy(x, y, label_smoothing=0.2), {"x": (3, 4)}, SPARSE),
     ("cross_entropy(x, y, w, label_smoothing=0.2)", lambda x, w, y: F.cross_entropy(x, y, w, label_smoothing=0.2),
      {"x": (3, 4)}, {"w": [0.5, 1.0, 2.0, 3.0], **SPARSE}),
     ("cross_entropy(x, y)", F.cross_entropy, {"x": (2, 3, 2)}, {"y": [[0, 2], [1, -100]]}),
     ("cross_entropy(x, t)", F.cross_entropy, {"x": (3, 4)}, SHARES),
     ("cross_entropy(x, t, w, label_smoothing=0.1)", lambda x, w, t: F.cross_entropy(x, t, w, label_smoothing=0.1),
      {"x": (3, 4)}, {"w": [0.5, 1.0, 2.0, 3.0], **SHARES}),
-    ("binary_cross_entropy(x, t)", lambda x, t: bce(x, t).mean(), {}, {**PROBABILITIES, "t": [[0.5, 0.0, 1.0], [1.0, 0.1, 0.3]]}),
+    ("binary_cross_entropy(x, t)",
+     lambda x, t: bce(x, t).mean(), {}, {**PROBABILITIES, "t": [[0.5, 0.0, 1.0], [1.0, 0.1, 0.3]]}),
     ('binary_cross_entropy(x, t, w, reduction="none")',
      lambda x, w, t: w * bce(x, t), {},
      {**PROBABILITIES, "w": [[1.0, 2.0, 3.0], [0.5, 0.25, 4.0]], "t": [[0.5, 0.0, 1.0], [1.0, 0.1, 0.3]]}),
@@ -108,9 +113,11 @@ ROWS: list[Row] = [
     ("roll(x, [1, -2], axis=[0, 1])", lambda x: torch.roll(x, (1, -2), (0, 1)), {"x": (3, 4)}, {}),
     ("roll(x, 2)", lambda x: torch.roll(x, 2), {"x": (2, 3)}, {}),
     ("repeat(x, 2, axis=0)", lambda x: torch.repeat_interleave(x, 2, 0), {"x": (2, 3)}, {}),
-    ("repeat(x, [2, 0, 3], axis=1)", lambda x: torch.repeat_interleave(x, torch.tensor([2, 0, 3]), 1), {"x": (2, 3)}, {}),
+    ("repeat(x, [2, 0, 3], axis=1)",
+     lambda x: torch.repeat_interleave(x, torch.tensor([2, 0, 3]), 1), {"x": (2, 3)}, {}),
     ("tile(x, [2, 1, 2])", lambda x: torch.tile(x, (2, 1, 2)), {"x": (2, 3)}, {}),
-    ("take_along(x, i, axis=1)", lambda x, i: torch.take_along_dim(x, i, 1), {"x": (2, 3)}, {"i": [[2, 2, 0, 2], [1, 0, 1, 1]]}),
+    ("take_along(x, i, axis=1)",
+     lambda x, i: torch.take_along_dim(x, i, 1), {"x": (2, 3)}, {"i": [[2, 2, 0, 2], [1, 0, 1, 1]]}),
 ]  # fmt: skip
 
 
@@ -127,7 +134,7 @@ def weights(like: torch.Tensor, factor: int, modulus: int, divisor: int) -> torc
 
 
 def operands(shapes: Shapes, fixed: Fixed) -> dict[str, torch.Tensor]:
-    made = {name: spread(int(torch.Size(shape).numel()), k).reshape(shape) for k, (name, shape) in enumerate(shapes.items())}
+    made = {name: spread(prod(shape), k).reshape(shape) for k, (name, shape) in enumerate(shapes.items())}
     for name, value in fixed.items():
         tensor = torch.tensor(value)
         made[name] = tensor.double() if tensor.is_floating_point() else tensor
@@ -137,7 +144,8 @@ def operands(shapes: Shapes, fixed: Fixed) -> dict[str, torch.Tensor]:
 def row(call: str, function: Callable[..., Any], shapes: Shapes, fixed: Fixed) -> dict[str, Any]:
     """Constant weights (`w` that is fixed) have no derivative in PyTorch's losses, and none here."""
     given = operands(shapes, fixed)
-    floats = {name: t.requires_grad_() for name, t in given.items() if t.is_floating_point() and not (name == "w" and name in fixed)}
+    by = [name for name, tensor in given.items() if tensor.is_floating_point() and (name != "w" or name in shapes)]
+    floats = {name: given[name].requires_grad_() for name in by}
     value = function(*given.values())
     first = derivatives((weights(value, 7, 11, 4) * value).sum(), floats)
     along = sum((weights(g, 5, 13, 8) * g).sum() for g in first.values())
