@@ -146,7 +146,7 @@ def _refuse_windows(name: str, x: Arr, padded: Arr, kernel: tuple[int, ...], apa
     for n, m, reach in zip(x.dims[-count:], padded.dims[-count:], spans, strict=True):
         if not sizes.at_least(m, reach, name):
             wide = f"{n}, padded to {m}" if m != n else f"{n}"
-            raise ShapeError("SHP210", f"{name}: a kernel that spans {reach} is larger than the input: {wide}", (0,))
+            raise ShapeError("SHP210", f"{name}: a kernel that spans {reach} is larger than the input: {wide}", (0, 1))
 
 
 # ── pooling ─────────────────────────────────────────────────────────────────────────────────────────────────
