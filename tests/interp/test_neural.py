@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import gradcli
+from gradcli import api
+from gradcli.request import ModelFile, Request
 from tests.interp.nets import NUMPY, calc, grads, refused_expression, same, value
 
 RNG = np.random.default_rng(5)
@@ -417,6 +419,38 @@ def test_binary_cross_entropy_of_logits_keeps_its_digits() -> None:
     tiny = 4.248354255291589e-18  # log(1 + exp(-40))
     found = calc('binary_cross_entropy(x, t, reduction="none", with_logits=true)', "x: f64[6], t: f64[6]", x=x, t=t)
     same(found, [0.0, 1000.0, 1000.0, 0.0, tiny, tiny], rtol=1e-15)
+
+
+def test_gradients_of_single_items_are_those_of_batches_of_one() -> None:
+    text = """
+net loss(x: f64[1, 6, 6], y: i64, w: f64[2, 1, 3, 3], v: f64[2, 3]) -> f64 {
+  h = max_pool2d(conv2d(x, w, padding=1), 2)
+  return cross_entropy(mean(h, axis=(1, 2)) @ v, y)
+}
+net one(x, y, w, v) = grad(loss, wrt=w)(x, y, w, v)
+net each(x, y, w, v) = vmap(grad(loss, wrt=w), axes=(0, 0, None, None))(x, y, w, v)
+"""
+    x, y = RNG.normal(size=(4, 1, 6, 6)), np.array([0, 2, 1, 1])
+    w, v = RNG.normal(size=(2, 1, 3, 3)), RNG.normal(size=(2, 3))
+    wanted = [value(text, net="one", x=a, y=b, w=w, v=v) for a, b in zip(x, y, strict=True)]
+    same(value(text, net="each", x=x, y=y, w=w, v=v), np.stack(wanted), rtol=1e-12, atol=1e-14)
+
+
+def test_shapes_hold_for_all_sizes() -> None:
+    text = """
+net c(x: f64[b, k, n], w: f64[o, k, 3]) = conv1d(x, w, padding="same")
+net p(x: f64[b, k, n, m]) = avg_pool2d(pad(x, [(0, 0), (0, 0), (2, 2), (2, 2)]), 3, 1)
+net s(x: f64[b, k, n], w: f64[o, k, 2]) = conv1d(concat([x, x], axis=2), w, stride=2)
+net a(q: f64[b, n, d], k: f64[b, m, d], v: f64[b, m, f]) = attention(q, k, v, causal=true)
+"""
+    (found,) = api.check([ModelFile(None, text)], Request())
+    results = {net.name: (net.outputs[0][1], net.conditions) for net in found.nets}
+    assert results == {
+        "c": ("f64[b, o, n]", ("n ≥ 1",)),
+        "p": ("f64[b, k, n + 2, m + 2]", ()),
+        "s": ("f64[b, o, n]", ("n ≥ 1",)),
+        "a": ("f64[b, n, f]", ("m ≥ 1",)),
+    }
 
 
 def test_operators_compose_into_a_net_that_trains() -> None:

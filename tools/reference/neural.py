@@ -4,8 +4,8 @@ Made with Python 3.11 and torch 2.13.0 (CPU). To make tests/reference/neural.jso
 
     pip install torch==2.13.0 && python tools/reference/neural.py
 
-A row is a call in the language with its operands. Its number is L = Σ c · result with the weights c_k = (7k mod 11 - 5)/4,
-so that `gradients` are ∂L; `second` is ∂⟨v, ∂L⟩ with the directions v_k = (5k mod 13 - 6)/8, over all float operands
+A row is a call in the language with its operands. Its number is L = Σ c · result, with c_k = (7k mod 11 - 5)/4, so that
+`gradients` are ∂L; `second` is ∂⟨v, ∂L⟩ with the directions v_k = (5k mod 13 - 6)/8, over all float operands
 together. Operands have few digits, so that the file stays small.
 """
 
@@ -57,7 +57,8 @@ ROWS: list[Row] = [
     ("conv2d(x, w, b, [2, 1], [1, 0])", lambda x, w, b: F.conv2d(x, w, b, (2, 1), (1, 0)), CONV2, {}),
     ("conv2d(x, w, dilation=[2, 1], padding=1)", lambda x, w: F.conv2d(x, w, dilation=(2, 1), padding=1),
      {"x": (1, 1, 5, 4), "w": (2, 1, 2, 3)}, {}),
-    ('conv2d(x, w, padding="same")', lambda x, w: F.conv2d(x, w, padding="same"), {"x": (1, 2, 3, 4), "w": (1, 2, 2, 3)}, {}),
+    ('conv2d(x, w, padding="same")', lambda x, w: F.conv2d(x, w, padding="same"),
+     {"x": (1, 2, 3, 4), "w": (1, 2, 2, 3)}, {}),
     ("conv2d(x, w, b, groups=2)", lambda x, w, b: F.conv2d(x, w, b, groups=2),
      {"x": (2, 2, 3, 4), "w": (4, 1, 2, 2), "b": (4,)}, {}),
     ("max_pool2d(x, 2)", lambda x: F.max_pool2d(x, 2), POOL, {}),
@@ -88,7 +89,8 @@ ROWS: list[Row] = [
     ("cross_entropy(x, y)", F.cross_entropy, {"x": (4,)}, {"y": 1}),
     ("cross_entropy(x, y, w)",
      lambda x, w, y: F.cross_entropy(x, y, w), {"x": (3, 4)}, {"w": [0.5, 1.0, 2.0, 3.0], **SPARSE}),
-    ('cross_entropy(x, y, reduction="none")', lambda x, y: F.cross_entropy(x, y, reduction="none"), {"x": (3, 4)}, SPARSE),
+    ('cross_entropy(x, y, reduction="none")',
+     lambda x, y: F.cross_entropy(x, y, reduction="none"), {"x": (3, 4)}, SPARSE),
     ('cross_entropy(x, y, reduction="sum", ignore_index=2)',
      lambda x, y: F.cross_entropy(x, y, reduction="sum", ignore_index=2), {"x": (3, 4)}, LABELS),
     ("cross_entropy(x, y, label_smoothing=0.2)",
@@ -106,7 +108,8 @@ ROWS: list[Row] = [
      {**PROBABILITIES, "w": [[1.0, 2.0, 3.0], [0.5, 0.25, 4.0]], "t": [[0.5, 0.0, 1.0], [1.0, 0.1, 0.3]]}),
     ("binary_cross_entropy(x, t, with_logits=true)", F.binary_cross_entropy_with_logits, {},
      {"x": [[0.5, -3.0, 20.0], [-20.0, 2.0, 0.0]], "t": [[0.5, 0.0, 1.0], [0.0, 0.1, 0.3]]}),
-    ('pad(x, [[1, 0], [2, 1]], mode="constant", constant_values=3)', lambda x: F.pad(x, (2, 1, 1, 0), value=3.0), {"x": (2, 3)}, {}),
+    ('pad(x, [[1, 0], [2, 1]], mode="constant", constant_values=3)',
+     lambda x: F.pad(x, (2, 1, 1, 0), value=3.0), {"x": (2, 3)}, {}),
     ('pad(x, [[0, 0], [2, 1]], mode="reflect")', lambda x: F.pad(x, (2, 1), mode="reflect"), {"x": (2, 4)}, {}),
     ('pad(x, [[0, 0], [2, 1]], mode="edge")', lambda x: F.pad(x, (2, 1), mode="replicate"), {"x": (2, 4)}, {}),
     ('pad(x, [[0, 0], [2, 1]], mode="wrap")', lambda x: F.pad(x, (2, 1), mode="circular"), {"x": (2, 4)}, {}),
