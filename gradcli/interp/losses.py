@@ -76,19 +76,19 @@ def _refuse_target(logits: Arr, target: Arr, place: int) -> None:
         if not _alike(target.dims, labels):
             want = f"integer labels for {logits} have the shape {arrays.shape_text(labels)}"
             hint = "drop the dim of size 1: `[:, 0]`" if target.dims == (*labels, 1) else "probabilities are floats"
-            raise ShapeError("SHP212", f"cross_entropy: {want}, not {arrays.shape_text(target.dims)}", (0, 1), hint)
+            raise ShapeError("SHP207", f"cross_entropy: {want}, not {arrays.shape_text(target.dims)}", (0, 1), hint)
     elif target.dtype == "bool":
         raise ShapeError("SHP103", f"a target is of integer labels or of probabilities, not {target}", (1,))
     elif not _alike(target.dims, logits.dims):
         if _alike(target.dims, labels):
             raise ShapeError("SHP103", f"labels are integers, not {target}", (1,), "cast them: `i64(…)`")
         text = f"probabilities for {logits} have its shape, not {arrays.shape_text(target.dims)}"
-        raise ShapeError("SHP212", f"cross_entropy: {text}", (0, 1))
+        raise ShapeError("SHP207", f"cross_entropy: {text}", (0, 1))
 
 
 def _refuse_weight(weight: Arr, classes: Size) -> None:
     if weight.rank != 1 or not sizes.equal(weight.dims[0], classes, "cross_entropy"):
-        raise ShapeError("SHP212", f"cross_entropy: {classes} classes have as many weights, not {weight}", (0, 2))
+        raise ShapeError("SHP207", f"cross_entropy: {classes} classes have as many weights, not {weight}", (0, 2))
 
 
 def _alike(left: tuple[Size, ...], right: tuple[Size, ...]) -> bool:

@@ -42,12 +42,12 @@ def _normalised(site: Site, name: str, x: Any, shape: Any, affine: dict[str, Any
     over = read_sizes(shape, "`normalized_shape`")
     if not over or arr.rank < len(over) or not _alike(arr.dims[-len(over) :], over, name):
         text = arrays.shape_text(over)
-        raise ShapeError("SHP212", f"{name}: the last dims of {arr} are not the normalized shape {text}", (0, 1))
+        raise ShapeError("SHP207", f"{name}: the last dims of {arr} are not the normalized shape {text}", (0, 1))
     given = {key: site.arr(value) for key, value in affine.items() if value is not None}
     for key, value in given.items():
         if not _alike(value.dims, over, name):
             text = f"the {key} is {value}, the normalized shape {arrays.shape_text(over)}"
-            raise ShapeError("SHP212", f"{name}: {text}")
+            raise ShapeError("SHP207", f"{name}: {text}")
     operands = {key: _nameless(given[key]) if key in given else None for key in affine}
     axes = TupleV(tuple(range(arr.rank - len(over), arr.rank)))
     made = composed(site, f"_{name}", x=_nameless(arr), over=axes, eps=eps, **operands)
@@ -97,6 +97,6 @@ def _refuse_attention(q: Arr, k: Arr, v: Arr) -> None:
         if arr.rank < 2:
             raise ShapeError("SHP107", f"attention wants {name} of [..., n, features], not {arr}", (place,))
     if not sizes.equal(q.dims[-1], k.dims[-1], "attention"):
-        raise ShapeError("SHP212", f"attention: queries of {q.dims[-1]} features meet keys of {k.dims[-1]}", (0, 1))
+        raise ShapeError("SHP207", f"attention: queries of {q.dims[-1]} features meet keys of {k.dims[-1]}", (0, 1))
     if not sizes.equal(k.dims[-2], v.dims[-2], "attention"):
-        raise ShapeError("SHP212", f"attention: {k.dims[-2]} keys come with {v.dims[-2]} values", (1, 2))
+        raise ShapeError("SHP207", f"attention: {k.dims[-2]} keys come with {v.dims[-2]} values", (1, 2))

@@ -90,7 +90,7 @@ def _products(
 
 def _plus_bias(site: Site, name: str, out: Arr, bias: Arr, count: int) -> Arr:
     if bias.rank != 1 or not sizes.equal(bias.dims[0], out.dims[1], name):
-        raise ShapeError("SHP212", f"{name} has {out.dims[1]} output channels, the bias is {bias}", (1, 2))
+        raise ShapeError("SHP207", f"{name} has {out.dims[1]} output channels, the bias is {bias}", (1, 2))
     column = indexing.reshape(site.ctx, bias, (out.dims[1], *(1,) * count))
     made = expressions.binary(site.ctx, "+", out, column)
     return Arr(made.value, out.dims, made.weak)
@@ -124,9 +124,9 @@ def _refuse_ranks(name: str, x: Arr, w: Arr, count: int) -> None:
 def _refuse_channels(name: str, channels: Size, w: Arr, groups: int) -> None:
     if not sizes.equal(channels, w.dims[1] * groups, name):
         of = f"in {groups} groups of {w.dims[1]}" if groups > 1 else f"for {w.dims[1]}"
-        raise ShapeError("SHP211", f"{name}: the input has {channels} channels, the weight is {of}", (0, 1))
+        raise ShapeError("SHP206", f"{name}: the input has {channels} channels, the weight is {of}", (0, 1))
     if sizes.divide(w.dims[0], groups, name) is None:
-        raise ShapeError("SHP211", f"{name}: {w.dims[0]} output channels do not make {groups} equal groups", (1,))
+        raise ShapeError("SHP206", f"{name}: {w.dims[0]} output channels do not make {groups} equal groups", (1,))
 
 
 def _kernel(name: str, w: Arr, count: int) -> tuple[int, ...]:
@@ -135,7 +135,7 @@ def _kernel(name: str, w: Arr, count: int) -> tuple[int, ...]:
         if isinstance(size, Poly):
             raise ShapeError("SHP119", f"{name}: the size {size} of the kernel is not known yet", (1,))
         if size < 1:
-            raise ShapeError("SHP210", f"{name}: a kernel without elements, {w}", (1,))
+            raise ShapeError("SHP205", f"{name}: a kernel without elements, {w}", (1,))
         found.append(int(size))
     return tuple(found)
 
@@ -146,7 +146,7 @@ def _refuse_windows(name: str, x: Arr, padded: Arr, kernel: tuple[int, ...], apa
     for n, m, reach in zip(x.dims[-count:], padded.dims[-count:], spans, strict=True):
         if not sizes.at_least(m, reach, name):
             wide = f"{n}, padded to {m}" if m != n else f"{n}"
-            raise ShapeError("SHP210", f"{name}: a kernel that spans {reach} is larger than the input: {wide}", (0, 1))
+            raise ShapeError("SHP205", f"{name}: a kernel that spans {reach} is larger than the input: {wide}", (0, 1))
 
 
 # ── pooling ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,10 +193,10 @@ class _Pool:
         for pad, size_, dilation_ in zip(self.pads, self.kernel, self.apart, strict=True):
             if 2 * pad > span(size_, dilation_):
                 reach = span(size_, dilation_)
-                raise ShapeError("SHP210", f"`padding` is at most half of a kernel that spans {reach}, not {pad}")
+                raise ShapeError("SHP205", f"`padding` is at most half of a kernel that spans {reach}, not {pad}")
 
     def padded(self, site: Site, x: Arr, fill: float) -> Arr:
-        """With a last window that hangs over where `ceil_mode` asks for it. Raises ShapeError SHP107, SHP210."""
+        """With a last window that hangs over where `ceil_mode` asks for it. Raises ShapeError SHP107, SHP205."""
         if x.rank not in (3, 4):
             raise ShapeError("SHP107", f"the input of {self.name} is [N, C, H, W] or [C, H, W], not {x}", (0,))
         behind = [pad + self.overhang(k, x.dims[k - 2]) for k, pad in enumerate(self.pads)]

@@ -27,10 +27,10 @@ def span(size: int, dilation: int) -> int:
 
 
 def count_of(n: Size, size: int, stride: int, dilation: int) -> Size:
-    """How many windows a dim of size n has. Raises ShapeError SHP210 for none, SHP119 where a symbol leaves it open."""
+    """How many windows a dim of size n has. Raises ShapeError SHP205 for none, SHP119 where a symbol leaves it open."""
     reach = span(size, dilation)
     if not at_least(n, reach, "a window"):
-        raise ShapeError("SHP210", f"a window that spans {reach} does not fit into a dim of size {n}", (0,))
+        raise ShapeError("SHP205", f"a window that spans {reach} does not fit into a dim of size {n}", (0,))
     steps = floor_divide(n - reach, stride)
     if steps is None:
         raise ShapeError("SHP119", f"how many windows with a stride of {stride} fit into {n} depends on its size", (0,))
