@@ -135,7 +135,7 @@ def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) ->
 
 
 def taken(name: str) -> bool:
-    """Whether the language has an operator or a type of that name, now or in a later release of its edition."""
+    """Whether the language has an operator or a type of that name."""
     from gradcli.interp.operators import OPERATORS
 
     return name in OPERATORS or name in DTYPES or name in prelude_names()
