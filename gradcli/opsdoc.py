@@ -33,8 +33,20 @@ EXAMPLES = {
     "isnan": "where(isnan(x), 0, x)", "einsum": 'einsum("ij,kj->ik", x, x)', "trace": "trace(x)", "diag": "diag(x)",
     "tril": "tril(x)", "triu": "triu(x, k=1)", "solve": "solve(x, [1, 2])", "inv": "inv(x)", "det": "det(x)",
     "slogdet": "slogdet(x)[1]", "cholesky": "cholesky(x @ x.T)",
+    "pad": 'pad(x, 1, mode="reflect")', "roll": "x * roll(x, 1, axis=1)",
+    "repeat": "repeat(x, 2, axis=0)", "tile": "tile(x, [2, 1])",
+    "take_along": "take_along(x, [[1, 1], [0, 1]], axis=1)", "one_hot": "x * one_hot([0, 1], 2)",
+    "conv1d": "conv1d(x[None], [[[1, -1], [0.5, 2]]])",
+    "conv2d": "conv2d(x[None, None], [[[[1, -1]]]], padding=1)", "max_pool2d": "max_pool2d(x[None], 2)",
+    "avg_pool2d": "avg_pool2d(x[None], 2)", "layer_norm": "x * layer_norm(x, 2)", "rms_norm": "rms_norm(x, 2)",
+    "attention": "attention(x, x, x, causal=true)", "mse": "mse(x, [[1, 0], [0, 1]])",
+    "cross_entropy": "cross_entropy(x, [0, 1])",
+    "binary_cross_entropy": "binary_cross_entropy(sigmoid(x), [[1, 0], [0, 1]])",
 }  # fmt: skip
-FAMILIES = ("elementwise", "activations", "reductions", "linear algebra", "shape", "makers", "derivatives", "composed")
+FAMILIES = (
+    "elementwise", "activations", "reductions", "linear algebra", "shape", "neural", "makers", "derivatives",
+    "composed",
+)  # fmt: skip
 MATRIX = "[[1, -2], [0.5, 3]]"
 
 
@@ -83,9 +95,9 @@ def _page(surface: Surface) -> OperatorDoc:
     if not formula and rule is not None:
         formula = {"linear": "linear: the adjoint of itself", "bilinear": "bilinear"}.get(rule.kind, "")
         formula = "zero where it exists" if rule.flat else formula
-    if name in ("zeros", "ones", "full", "eye", "arange", "linspace", "size", "shape"):
+    if name in ("zeros", "ones", "full", "eye", "arange", "linspace", "size", "shape", "one_hot"):
         formula = "none: it does not depend on arrays"
-    elif rule is None and surface.family in ("activations", "linear algebra"):
+    elif rule is None and surface.family in ("activations", "linear algebra", "shape", "neural"):
         formula = "follows from what it is made of"
     return OperatorDoc(
         name,

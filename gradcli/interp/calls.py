@@ -36,6 +36,7 @@ from gradcli.syntax.diagnostics import Label, ModelError, Span, fail, nearest
 
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
+    from gradcli.interp.signature import Site
 
 MAX_DEPTH = 64
 MAX_CALLS = 100_000  # of nets, each written out
@@ -168,6 +169,12 @@ def _transformed(ctx: Elaborator, callee: Transformed, bound: dict[str, Any], sp
         case MapV():
             return mapping.call_map(ctx, callee, bound, span, caller)
     return transform.call_checkpoint(ctx, callee, bound, span, caller)
+
+
+def composed(site: Site, name: str, **inputs: Any) -> Any:
+    """A net of the prelude, on inputs that an operator has read: its refusals stand at the operator's call."""
+    net = site.ctx.named_net(site.ctx.prelude(), name)
+    return call_net(site.ctx, net, inputs, site.node.span, site.frame)
 
 
 def enter(ctx: Elaborator, net: NetV, span: Span, caller: Frame) -> Frame:

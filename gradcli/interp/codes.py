@@ -8,9 +8,6 @@ from __future__ import annotations
 from gradcli.syntax.codes import Entry
 
 _PAGES = (
-    Entry("EDN002", "not in this release", "The word is of the language, but this release does not run it yet.",
-          "net f(x: f64) -> f64 {\n  for i in 0..9 while x > 1 {\n    x = x / 2\n  }\n  return x\n}\n",
-          "net f(x: f64) -> f64 {\n  for i in 0..9 {\n    x = x / 2\n  }\n  return x\n}\n"),
     Entry("NAM001", "unknown name", "A net sees its inputs, params and layers, what encloses it, and the file's consts, "
           "dims and nets. Inputs of the file feed the entry net only.",
           "net f(x: f64) = sinn(x)\n", "net f(x: f64) = sin(x)\n"),
@@ -130,6 +127,18 @@ _PAGES = (
     Entry("SHP204", "sizes under one letter differ", "In `einsum` a letter is one dim, with one size wherever it stands.",
           'net f(x: f64[2, 3], y: f64[2]) = einsum("ij,j->i", x, y)\n',
           'net f(x: f64[2, 3], y: f64[2]) = einsum("ij,i->j", x, y)\n'),
+    Entry("SHP205", "a window does not fit", "A kernel lies in the padded input as a whole, and padding is at most half of a "
+          "pool's kernel.",
+          "net f(x: f64[1, 1, 2, 2], w: f64[1, 1, 3, 3]) = conv2d(x, w)\n",
+          "net f(x: f64[1, 1, 2, 2], w: f64[1, 1, 3, 3]) = conv2d(x, w, padding=1)\n"),
+    Entry("SHP206", "channels do not agree", "The weight of a convolution is [O, C / groups, K...] for an input [N, C, ...], and "
+          "`groups` divides O.",
+          "net f(x: f64[1, 4, 5], w: f64[2, 2, 3]) = conv1d(x, w)\n",
+          "net f(x: f64[1, 4, 5], w: f64[2, 2, 3]) = conv1d(x, w, groups=2)\n"),
+    Entry("SHP207", "operands of an operator do not fit", "What an operator takes beside its first operand has a shape that "
+          "follows from it: a label for each item, a weight for each class, a value for each key.",
+          "net f(x: f64[5, 3], y: i64[5, 1]) = cross_entropy(x, y)\n",
+          "net f(x: f64[5, 3], y: i64[5, 1]) = cross_entropy(x, y[:, 0])\n"),
     Entry("DIF001", "no derivative by an integer", "Integers and bools have no derivative; defaults and `all` leave them "
           "out with a note.",
           "net f(k: i64, x: f64) = k * x\nnet main(x: f64) = grad(f, wrt=k)(i64(2), x)\n",

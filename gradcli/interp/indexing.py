@@ -382,3 +382,8 @@ def transpose(ctx: Elaborator, arr: Arr, axes: tuple[int, ...]) -> Arr:
     dims = tuple(arr.dims[axis] for axis in axes)
     out = arrays.emit(ctx, primitive("transpose"), [arr], {"axes": axes}, dims=dims)
     return Arr(out.value, dims, arr.weak)
+
+
+def copy(ctx: Elaborator, arr: Arr) -> Arr:
+    """The same elements as memory of their own, in the order of the dims: a reshape of it is a view again."""
+    return Arr(arrays.emit(ctx, primitive("copy"), [arr], dims=arr.dims).value, arr.dims, arr.weak)

@@ -135,11 +135,10 @@ def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) ->
 
 
 def taken(name: str) -> bool:
-    """Whether the language has an operator or a type of that name, now or in a later release of its edition."""
-    from gradcli.interp.names import LATER
+    """Whether the language has an operator or a type of that name."""
     from gradcli.interp.operators import OPERATORS
 
-    return name in OPERATORS or name in DTYPES or name in LATER or name in prelude_names()
+    return name in OPERATORS or name in DTYPES or name in prelude_names()
 
 
 def references(scope: Scope, name: str) -> list[str]:

@@ -32,12 +32,6 @@ ELSEWHERE = {
     "range": "for i in 0..n", "arctan": "atan", "arcsin": "asin", "arccos": "acos",
     "arctan2": "atan2", "ln": "log", "amax": "max", "amin": "min",
 }  # fmt: skip
-# Operators of edition 2026 that this release does not have yet; their names are taken.
-LATER = (
-    "pad", "roll", "repeat", "tile", "one_hot", "take_along",
-    "conv1d", "conv2d", "max_pool2d", "avg_pool2d", "layer_norm", "rms_norm", "attention",
-    "mse", "cross_entropy", "binary_cross_entropy",
-)  # fmt: skip
 
 
 def find(frame: Frame, name: str) -> Binding | None:
@@ -130,8 +124,6 @@ def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
         around = around.enclosing
     if frame.sees_inputs:
         words.extend(scope.inputs)
-    if node.id in LATER:
-        return fail("EDN002", f"`{node.id}` is not in this release", node.span)
     if node.id in RANDOM:
         return fail(
             "NAM001",

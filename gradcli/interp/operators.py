@@ -6,23 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import gradcli.ops  # the primitives that the names below stand for
 from gradcli.interp import (
+    arranging,
     arrays,
     calls,
     derivatives,
     einsum,
     expressions,
+    losses,
     makers,
     matrices,
+    neural,
     reductions,
     shaping,
+    sliding,
     static,
 )
 from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT
 from gradcli.interp.scope import Frame
-from gradcli.interp.signature import OPERATORS, SURFACES, Site, Surface, bind, operator
+from gradcli.interp.signature import OPERATORS, SURFACES, Site, Surface, bind, operator, read_choice
 from gradcli.interp.values import Arr, TupleV, is_number
 from gradcli.ir.dims import Poly
-from gradcli.ir.primitive import ShapeError, primitive
+from gradcli.ir.primitive import primitive
 from gradcli.syntax import ast
 
 if TYPE_CHECKING:
@@ -102,11 +106,8 @@ def _softplus(site: Site, x: Any, beta: Any) -> Any:
     'x times the probability that a normal number is smaller: exact, or approximate="tanh" (Hendrycks & Gimpel 2016).',
 )
 def _gelu(site: Site, x: Any, approximate: Any) -> Any:
-    nets = {"none": "_gelu", "tanh": "_gelu_tanh"}
-    if not isinstance(approximate, str) or approximate not in nets:
-        raise ShapeError("SHP110", '`approximate` is "none" or "tanh"', (1,))
-    net = site.ctx.named_net(site.ctx.prelude(), nets[approximate])
-    return calls.call_net(site.ctx, net, {"x": x}, site.node.span, site.frame)
+    exact = read_choice(approximate, "approximate", ("none", "tanh")) == "none"
+    return calls.composed(site, "_gelu" if exact else "_gelu_tanh", x=x)
 
 
 @operator(
@@ -121,14 +122,6 @@ def _stop_gradient(site: Site, x: Any) -> Any:
 
 
 __all__ = [
-    "OPERATORS",
-    "SURFACES",
-    "Surface",
-    "derivatives",
-    "einsum",
-    "gradcli",
-    "makers",
-    "matrices",
-    "reductions",
-    "shaping",
-]
+    "OPERATORS", "SURFACES", "Surface", "arranging", "derivatives", "einsum", "gradcli", "losses", "makers", "matrices",
+    "neural", "reductions", "shaping", "sliding",
+]  # fmt: skip

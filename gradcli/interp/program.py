@@ -324,13 +324,12 @@ def _list_nets(nets: Mapping[str, ast.Net]) -> str:
 def expression_net(source: Source) -> ast.Net:
     """The net that `-e` stands for."""
     from gradcli.interp.modules import prelude_names
-    from gradcli.interp.names import LATER
     from gradcli.interp.operators import OPERATORS
     from gradcli.ir.aval import DTYPES
     from gradcli.syntax.parse import parse_expression
 
     expr = parse_expression(source)
-    language = {*OPERATORS, *DTYPES, *prelude_names(), *LATER, "pi", "e"}
+    language = {*OPERATORS, *DTYPES, *prelude_names(), "pi", "e"}
     free: dict[str, ast.Name] = {}
     work: list[tuple[Any, str]] = [(expr, "")]
     while work:

@@ -5,21 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays, expressions, indexing
-from gradcli.interp.signature import Site, flat, one_axis, operator, read_axes
-from gradcli.interp.values import (
-    Arr,
-    describe,
-)
-from gradcli.ir.primitive import ShapeError, primitive
+from gradcli.interp.signature import Site, flat, one_axis, operator, read_axes, read_flag
+from gradcli.interp.values import Arr
+from gradcli.ir.primitive import primitive
 
 if TYPE_CHECKING:
     pass
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ShapeError("SHP110", f"`keepdims` is true or false, not {describe(value)}")
-    return value
 
 
 def reduced(site: Site, prim: str, x: Any, axis: Any, keepdims: Any = False) -> Arr:
@@ -34,7 +25,7 @@ def reduced(site: Site, prim: str, x: Any, axis: Any, keepdims: Any = False) -> 
     axes = read_axes(site, axis, arr)
     out = arr if not axes and arr.rank == 0 else arrays.emit(ctx, primitive(prim), [arr], {"axes": axes})
     weak = arr.weak and out.dtype == arr.dtype
-    if _flag(keepdims):
+    if read_flag(keepdims, "keepdims"):
         kept = tuple(1 if k in axes else d for k, d in enumerate(arr.dims))
         return indexing.reshape(ctx, out, kept, weak=weak)
     return Arr(out.value, out.dims if out.named else None, weak)
@@ -71,7 +62,7 @@ def _arg(site: Site, prim: str, x: Any, axis: Any, keepdims: Any) -> Arr:
     source = flat(site.ctx, arr) if axis is None else arr
     place = 0 if axis is None else one_axis(site, axis, arr)
     out = arrays.emit(site.ctx, primitive(prim), [source], {"axis": place})
-    if _flag(keepdims):
+    if read_flag(keepdims, "keepdims"):
         kept = (1,) * arr.rank if axis is None else tuple(1 if k == place else d for k, d in enumerate(arr.dims))
         return indexing.reshape(site.ctx, out, kept)
     return out

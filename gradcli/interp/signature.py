@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradcli.ops  # noqa: F401 - fills the registry
@@ -70,6 +70,14 @@ def bind(
     return [bound.get(n, defaults.get(n)) for n in names]
 
 
+def _literal(text: str) -> Any:
+    """A default as a signature writes it."""
+    words = {"None": None, "false": False, "true": True}
+    if text in words or text.startswith('"'):
+        return words.get(text, text.strip('"'))
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
 def operator(
     signature: str, family: str, doc: str, prim: str | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -80,9 +88,7 @@ def operator(
         key, has, text = part.partition("=")
         names.append(key)
         if has:
-            defaults[key] = {"None": None, "false": False, "true": True}.get(
-                text, int(text) if text.lstrip("-").isdigit() else text.strip('"')
-            )
+            defaults[key] = _literal(text)
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
         def handler(ctx: Elaborator, frame: Frame, node: ast.Call, args: list[Any], kw: dict[str, Any]) -> Any:
@@ -152,6 +158,38 @@ def nonnegative(dims: tuple[Size, ...]) -> tuple[Size, ...]:
     if any(not isinstance(d, Poly) and d >= 1 << 62 for d in dims):
         raise ShapeError("SHP110", "a size does not fit into 63 bits")
     return dims
+
+
+def read_numbers(value: Any, count: int, name: str, *, least: int) -> tuple[int, ...]:
+    """`stride=2` for all dims, or `stride=[2, 1]` for each. Raises ShapeError SHP110."""
+    given = read_sizes(value, f"`{name}`")
+    if len(given) not in (1, count) or (isinstance(value, ListV | TupleV) and len(given) != count):
+        raise ShapeError("SHP110", f"`{name}` is one integer, or {count} in a list, not {describe(value)}")
+    found = []
+    for number in given:
+        if isinstance(number, Poly):
+            raise ShapeError("SHP119", f"`{name}` is known only when the dims have sizes: {number}")
+        if number < least:
+            raise ShapeError("SHP110", f"`{name}` is {least} or more, not {int(number)}")
+        found.append(int(number))
+    return tuple(found) * (count if len(found) == 1 else 1)
+
+
+def read_flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ShapeError("SHP110", f"`{name}` is true or false, not {describe(value)}")
+    return value
+
+
+def read_choice(value: Any, name: str, choices: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        *most, last = (f'"{choice}"' for choice in choices)
+        raise ShapeError("SHP110", f"`{name}` is {', '.join(most)} or {last}, not {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else describe(value)
 
 
 def flat(ctx: Elaborator, arr: Arr) -> Arr:

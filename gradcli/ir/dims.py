@@ -251,6 +251,17 @@ def divide(a: Size, by: int, why: str = "") -> Size | None:
     return quotient if assume(text, why) else None
 
 
+def floor_divide(a: Size, by: int) -> Size | None:
+    """`floor(a / by)` for a positive `by`, where it is one polynomial for all sizes: (4n + 3) / 2 is 2n + 1."""
+    if not isinstance(a, Poly):
+        return a // by
+    rest = dict(a.terms)
+    constant = rest.pop((), Fraction(0))
+    if any((coefficient / by).denominator != 1 for coefficient in rest.values()):
+        return None
+    return reduced({m: c / by for m, c in rest.items()} | {(): Fraction(constant // by)})
+
+
 def quotient(a: Size, b: Size, why: str = "") -> Size | None:
     """`a / b` for `reshape(x, [-1, b])`: whole, by a common factor of both, or under a condition."""
     if not isinstance(b, Poly):

@@ -3,6 +3,6 @@
 `prelude.net`, beside these modules, holds what can be composed, in the language itself.
 """
 
-from gradcli.ops import determinant, elementwise, index, linalg, reduce, shape, solving, special
+from gradcli.ops import determinant, elementwise, index, linalg, reduce, shape, solving, special, windows
 
-__all__ = ["determinant", "elementwise", "index", "linalg", "reduce", "shape", "solving", "special"]
+__all__ = ["determinant", "elementwise", "index", "linalg", "reduce", "shape", "solving", "special", "windows"]

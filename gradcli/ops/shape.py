@@ -71,6 +71,12 @@ flip = linear(
     samples=[Sample(((2, 3),), {"axes": (0, 1)}), Sample(((0, 3),), {"axes": (0,)})],
 )  # fmt: skip
 
+copy = linear(
+    "copy", lambda x: (x,), lambda xp, x: xp.array(x, order="C"), lambda ct, x: ct, batch=shifted("copy"),
+    doc="The same elements written out in order: what a view shows, as memory of its own.", formula="1",
+    samples=[Sample(((2, 3),)), Sample(((2, 0),))],
+)  # fmt: skip
+
 # ── slices ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

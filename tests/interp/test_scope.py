@@ -125,32 +125,6 @@ def test_a_dtype_is_no_name() -> None:
         value("net main(x: f64) {\n  f32 = x\n  return f32\n}\n", x=1.0)
 
 
-LATER = [
-    "pad",
-    "roll",
-    "repeat",
-    "tile",
-    "one_hot",
-    "take_along",
-    "conv1d",
-    "conv2d",
-    "max_pool2d",
-    "avg_pool2d",
-    "layer_norm",
-    "rms_norm",
-    "attention",
-    "mse",
-    "cross_entropy",
-    "binary_cross_entropy",
-]
-
-
-@pytest.mark.parametrize("name", LATER)
-def test_an_operator_of_a_later_release_says_so(name: str) -> None:
-    found = refused(f"net main(x: f64[2, 2]) = {name}(x)\n", "EDN002", name, x=np.eye(2))
-    assert "release" in found.message
-
-
 @pytest.mark.parametrize("name", ["mse", "pad", "trace"])
 def test_the_list_of_operators_is_frozen_so_such_a_name_is_not_free(name: str) -> None:
     refused(f"net {name}(x) = 2 * x\nnet main(x: f64) = {name}(x)\n", "NAM003", name, x=1.0)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,10 @@ LINALG = {
     "svd": "a, full_matrices=True, compute_uv=True",
 }
 
-NAMES = UFUNCS | SIGNATURES.keys() | {f"linalg.{name}" for name in LINALG}
-_METHODS = "T all any astype copy dtype item itemsize max min nbytes ndim prod ravel reshape shape size sum transpose"
+NAMES = UFUNCS | SIGNATURES.keys() | {"lib"} | {f"linalg.{name}" for name in LINALG}
+_METHODS = """
+T all any astype copy dtype item itemsize max min nbytes ndim prod ravel reshape shape size strides sum transpose
+"""
 METHODS = frozenset(_METHODS.split())  # of cupy.ndarray, as far as this stand-in has them
 FROM_HOST = ("array", "asarray", "frombuffer", "arange", "full", "eye")  # these take what is not on the device
 FLOATS_ONLY = ("floor", "ceil", "rint", "trunc")
@@ -143,6 +146,10 @@ class Array:
     @property
     def itemsize(self) -> int:
         return self._own.itemsize
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return self._own.strides
 
     @property
     def T(self) -> Array:
@@ -328,6 +335,17 @@ class Ufunc:
         return Array(np.asarray(self._own.reduceat(own, places, axis=axis, dtype=dtype)))
 
 
+def as_strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """Of `cupy.lib.stride_tricks`. A view past the end of its array is refused: there it reads what lies behind."""
+    if not isinstance(x, Array):
+        raise TypeError(f"as_strided: a {type(x).__name__} is no array")
+    reach = sum((size - 1) * abs(step) for size, step in zip(shape, strides, strict=True))
+    own = sum((size - 1) * abs(step) for size, step in zip(x.shape, x.strides, strict=True))
+    if 0 not in shape and reach > own:
+        raise IndexError(f"as_strided: {shape} by {strides} ends behind {x.shape} by {x.strides}")
+    return Array(np.lib.stride_tricks.as_strided(x._own, shape, strides))
+
+
 class Namespace:
     """The module. `used` holds every name that was asked for."""
 
@@ -335,8 +353,10 @@ class Namespace:
         self.used: set[str] = set()
         self.linalg = Linalg(self.used)
 
-    def __getattr__(self, name: str) -> Callable[..., Any] | Ufunc:
+    def __getattr__(self, name: str) -> Callable[..., Any] | Ufunc | SimpleNamespace:
         self.used.add(name)
+        if name == "lib":
+            return SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided))
         if name in UFUNCS:
             return Ufunc(name)
         if name in SIGNATURES:

@@ -143,6 +143,7 @@ REFUSED = {
     "the truth of several": lambda: bool(X > 1),
     "an index of NumPy": lambda: X[np.array([0])],
     "a wrapped index": lambda: X[strict.Array(np.array([-1]))],
+    "a view past the end": lambda: XP.lib.stride_tricks.as_strided(X, (3, 2), (8, 8)),
     "assigning NumPy": lambda: strict.Array(np.zeros(3)).__setitem__(slice(0, 3), np.ones(3)),
     "assigning another dtype": lambda: strict.Array(np.zeros(3, "f4")).__setitem__(slice(0, 3), X),
     "assigning to one place twice": lambda: strict.Array(np.zeros(3)).__setitem__(strict.Array(np.array([0, 0])), 1.0),
