@@ -47,6 +47,11 @@ FAMILIES = (
     "elementwise", "activations", "reductions", "linear algebra", "shape", "neural", "makers", "derivatives",
     "composed",
 )  # fmt: skip
+OF_A_NET = {
+    "grad": "grad(f)(x)", "value_and_grad": "value_and_grad(f)(x)", "jvp": "jvp(f, tangent=1.0)(x)",
+    "value_and_jvp": "value_and_jvp(f, tangent=1.0)(x)", "jacobian": "jacobian(f)(x)", "hessian": "hessian(f)(x)",
+    "hvp": "hvp(f, v=1.0)(x)", "vmap": "vmap(f)([x, 2 * x])", "checkpoint": "checkpoint(f)(x)",
+}  # fmt: skip
 MATRIX = "[[1, -2], [0.5, 3]]"
 
 
@@ -112,9 +117,9 @@ def _page(surface: Surface) -> OperatorDoc:
 
 
 def _example(name: str, signature: str) -> str:
-    if name in ("grad", "value_and_grad", "checkpoint"):
-        got = "value, slope" if name == "value_and_grad" else "y"
-        model = f"net f(x) = x ** 3\\nnet main(x) {{ {got} = {name}(f)(x); return {got} }}\\n"
+    if name in OF_A_NET:
+        got = "value, slope" if name.startswith("value_and_") else "y"
+        model = f"net f(x) = x ** 3\\nnet main(x) {{ {got} = {OF_A_NET[name]}; return {got} }}\\n"
         return f"printf '{model}' | gradcli eval - -i x=2.0"
     if name == "load":
         return f"gradcli grad -e '{EXAMPLES[name]}' -i x=2.0"
