@@ -195,8 +195,9 @@ def test_a_net_whose_loop_follows_a_dim_is_proved_or_checked_where_it_is_used(cl
     )
     ran = cli_inside("check", "m.net", cwd=tmp_path).done()
     assert "net f(x: f64[n]) -> f64[n]\n    holds for all sizes" in ran.out
-    assert "not checked alone: this loop is written out, so its turns are a known integer; n has no size here" in ran.out
-
+    assert (
+        "not checked alone: this loop is written out, so its turns are a known integer; n has no size here" in ran.out
+    )
 
 
 def write() -> None:

@@ -68,10 +68,8 @@ def _axes(ctx: Elaborator, form: MapV, net: NetV, arguments: dict[str, Any]) -> 
     else:
         items = form.axes.items
         if len(items) != len(names):
-            text = f"{counted(len(items), 'axis').replace('axiss', 'axes')} for the {counted(len(names), 'input')}"
-            raise fail(
-                "SHP120", f"`axes` has {text} of {net.name}", form.axes.span, help=f"one for each of {', '.join(names)}"
-            )
+            text = f"`axes` has {counted(len(items), 'member')}, {net.name} has {counted(len(names), 'input')}"
+            raise fail("SHP120", text, form.axes.span, help=f"one for each of {', '.join(names)}")
         found = {
             name: _axis(ctx, form, item, name, arguments[name], every=False)
             for name, item in zip(names, items, strict=True)
