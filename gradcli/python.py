@@ -167,7 +167,7 @@ class Compiled:
             weighted = running.read_sens(program, prepared, request)
             derived = running.derive_request(prepared, request, None if weighted is None else list(weighted))
             if weighted is not None:
-                inputs += [running.sens_array(weighted[w], aval, self._machine) for w, aval in derived.weighted]
+                inputs += running.sens_arrays(weighted, derived.weighted, self._machine)
             names = [",".join(n) for n in derived.names]
             graph = derived.graph if request.value else api.gradients_only(prepared.graph, derived)
             names = [f"value/{n}" for n in prepared.outputs] + names if request.value else names
