@@ -152,19 +152,20 @@ def _exact(asked: Asked, feed: Feed, name: str) -> Feed:
     if same_shape and (feed.dtype is None or feed.dtype == aval.dtype):
         return feed
     others = [Label(place, f"{name} is {aval}")] if place is not None and feed.span is not None else []
-    have = f"{Aval(feed.shape, feed.dtype or aval.dtype)}" if not same_shape else f"{feed.dtype}"
-    help = (
-        f"a {asked.noun} has the shape and dtype of the {asked.owner} exactly" if not same_shape else _cast(feed, aval)
-    )
+    have, help = f"{feed.dtype}", _cast(asked, feed, aval, name)
+    if not same_shape:
+        have = f"{Aval(feed.shape, feed.dtype or aval.dtype)}"
+        help = f"a {asked.noun} has the shape and dtype of the {asked.owner} exactly"
     raise fail("DIF004", f"the {asked.noun} is {have}, {name} is {aval}", feed.span or place, others=others, help=help)
 
 
-def _cast(feed: Feed, aval: Aval) -> str:
+def _cast(asked: Asked, feed: Feed, aval: Aval, name: str) -> str:
     if feed.span is not None:
         return f"cast it: `{aval.dtype}({feed.source})`"
     if hasattr(feed.array, "astype"):
         return f'cast it: `.astype("{NUMPY_NAMES[aval.dtype]}")`'
-    return f"cast it: `'{aval.dtype}(load(\"{feed.source.removeprefix('@')}\"))'`"
+    loaded = f'load("{feed.source.removeprefix("@")}")'
+    return f"cast it: `{asked.option} {name}='{aval.dtype}({loaded})'`"
 
 
 def array(given: Given, aval: Aval, machine: Machine, name: str) -> Array:
