@@ -41,7 +41,7 @@ def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Req
 
 def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:
     """The gradients that the request asks for, and with `--value` the net's values."""
-    refuse_order(prepared, request)
+    _refuse_orders(prepared, request)
     given = read_sens(program, prepared, request)
     derived = derive_request(prepared, request, None if given is None else list(given))
     count = len(prepared.outputs)
@@ -57,9 +57,9 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
             for name, array, out in zip(prepared.outputs, arrays, keep, strict=False)
         )
         arrays = arrays[count:]
-    no_sens = bool(sens) and not any(s.any() for s in sens)
+    otherwise = "sens is zero" if sens and not any(s.any() for s in sens) else "numeric"
     grads = tuple(
-        Entry(",".join(names), kind, array, out.aval.dtype, names, _zero(array, reason, no_sens))  # type: ignore[arg-type]
+        Entry(",".join(names), kind, array, out.aval.dtype, names, zero_reason(array, reason, otherwise))  # type: ignore[arg-type]
         for names, kind, array, out, reason in zip(
             derived.names, derived.kinds, arrays, derived.graph.outputs[count:], derived.zero, strict=True
         )
@@ -68,13 +68,11 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
     return result_of(file, program, prepared, request, machine, describe_sens(prepared, given), values, grads, notes)
 
 
-def _zero(array: Array, reason: Reason, no_sens: bool) -> dict[str, Any] | None:
-    """Why a gradient is all zero: from the structure where it tells, else that the numbers make it so."""
+def zero_reason(array: Array, reason: Reason, otherwise: str) -> dict[str, Any] | None:
+    """Why a derivative is all zero: from the structure where it tells, else `otherwise`."""
     if array.size == 0 or array.any():
         return None
-    if (found := reason()) is not None:
-        return found
-    return {"reason": "sens is zero" if no_sens else "numeric", "at": []}
+    return reason() or {"reason": otherwise, "at": []}
 
 
 def result_of(
@@ -108,26 +106,31 @@ def feed_arrays(prepared: Prepared, machine: Machine) -> list[Any]:
 
 def derive_request(prepared: Prepared, request: Request, weighted: list[str] | None = None) -> Derived:
     """The gradient program of a request. Raises ModelError DIF… where there is nothing to differentiate."""
-    refuse_order(prepared, request)
+    _refuse_orders(prepared, request)
     scene = scene_of(prepared, request)
     made = derive(scene.graph, scene.targets, request.order, prepared.outputs, weighted)
     return replace(made, graph=scene.joined(made.graph), notes=scene.notes)
 
 
-def refuse_order(prepared: Prepared, request: Request) -> None:
-    """Raises ModelError DIF007 for an order that is too high, or gives more derivatives than anybody reads."""
-    if not 1 <= request.order <= MAX_ORDER:
-        shown = request.order if abs(request.order) < 10**9 else "one of so many digits"
+def refuse_order(order: int) -> None:
+    """Raises ModelError DIF007 for an order that is too high."""
+    if not 1 <= order <= MAX_ORDER:
+        shown = order if abs(order) < 10**9 else "one of so many digits"
         raise fail("DIF007", f"--order is 1 to {MAX_ORDER}, not {shown}")
+
+
+def refuse_many(count: int, what: str) -> None:
+    """Raises ModelError DIF007 for more derivatives than anybody reads."""
+    if count > MAX_DERIVATIVES:
+        raise fail("DIF007", f"{what} is {count:_} derivatives", help="name fewer: `--wrt x`")
+
+
+def _refuse_orders(prepared: Prepared, request: Request) -> None:
+    refuse_order(request.order)
     if request.order > 1 and request.at is None:
         targets, _ = choose_targets(prepared, request)
-        count = len(targets) ** request.order
-        if count > MAX_DERIVATIVES:
-            raise fail(
-                "DIF007",
-                f"order {request.order} by {len(targets)} inputs and params is {count:_} derivatives",
-                help="name fewer: `--wrt x`",
-            )
+        what = f"order {request.order} by {len(targets)} inputs and params"
+        refuse_many(len(targets) ** request.order, what)
 
 
 # ── sensitivities ───────────────────────────────────────────────────────────────────────────────────────────
@@ -157,7 +160,7 @@ def sens_arrays(given: Mapping[str, Given], weighted: Sequence[tuple[str, Aval]]
 def read_sens(program: Program, prepared: Prepared, request: Request) -> dict[str, Given] | None:
     """Sensitivities by what they weight; None for ones. Raises ModelError DIF004 or DIF005."""
     words = weightable(prepared, request)
-    asked = weights.Asked("--sens", "sensitivity", "sensitivities", "output", words)
+    asked = weights.Asked("--sens", "sensitivity", "sensitivities", "output", "outputs", words)
 
     def unknown(name: str) -> ModelError:
         what = "output" if request.order == 1 else "gradient"

@@ -39,12 +39,13 @@ class Asked:
     noun: str  # "sensitivity"
     plural: str
     owner: str  # "output"
+    owners: str  # "outputs"
     avals: Mapping[str, Aval]
     places: Mapping[str, Span] = field(default_factory=dict)  # where a name is declared
 
     def listed(self) -> str:
         """`outputs: h: f64[3], k: f64[3]`"""
-        return f"{self.owner}s: {listed(f'{name}: {aval}' for name, aval in self.avals.items()) or 'none'}"
+        return f"{self.owners}: {listed(f'{name}: {aval}' for name, aval in self.avals.items()) or 'none'}"
 
 
 Unknown = Callable[[str], ModelError]  # of a name that can bear none
@@ -69,7 +70,7 @@ def arrays_by_name(asked: Asked, arrays: Any, unknown: Unknown) -> dict[str, Any
         noun = asked.noun if len(several) == 1 else asked.plural
         raise fail(
             "DIF005",
-            f"{len(several)} {noun} for {len(asked.avals)} {asked.owner}s",
+            f"{len(several)} {noun} for {len(asked.avals)} {asked.owners}",
             notes=[asked.listed()],
         )
     return dict(zip(asked.avals, several, strict=True))
@@ -102,7 +103,7 @@ def _without_a_name(asked: Asked, unnamed: Sequence[str]) -> ModelError:
     count = len(unnamed)
     return fail(
         "DIF005",
-        f"{count} {asked.noun if count == 1 else asked.plural} without a name for {len(names)} {asked.owner}s",
+        f"{count} {asked.noun if count == 1 else asked.plural} without a name for {len(names)} {asked.owners}",
         notes=[asked.listed()],
         help=f"name each: `{asked.option} {next(iter(names))}=…`" if names else None,
     )
