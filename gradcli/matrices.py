@@ -156,7 +156,7 @@ def _tangents(
     for _ in range(order - 1):
         graph = _along_the_same(outputs_from(forward(graph, moved), len(graph.outputs)), len(moved))
     rows = tuple(
-        Row(prepared.outputs[k], "tangent", (), _reason(lambda: scene.graph, moved, k), prepared.outputs[k])
+        Row(prepared.outputs[k], "tangent", (), _reason(lambda: scene.graph, moved, [k]), prepared.outputs[k])
         for k in floats
     )
     mode = _mode(["forward"] * order, 1)
@@ -190,13 +190,13 @@ def _jacobian(prepared: Prepared, scene: Scene, floats: list[int], order: int, m
         chosen, passes = [*range(len(graph.outputs))], passes * count
     rows = tuple(
         Row(
-            name, by[-1].kind, tuple(t.name for t in by), _reason(lambda: below, [position], end),
+            name, by[-1].kind, tuple(t.name for t in by), _reason(lambda: below, [position], [end]),
             prepared.outputs[k], scene.graph.outputs[k].rank,
         )
         for name, (k, by), (end, position) in zip(names, places, ends, strict=True)
     )  # fmt: skip
-    sizes = f"{_size(scene.graph.inputs, wrt):_} input elements, {_size(scene.graph.outputs, floats):_} output elements"
-    return Derivation(graph, "blocks", rows, notes=_left_out(prepared, scene, floats), mode=_mode(modes, passes, sizes))
+    mode = _mode(modes, passes, input=_size(scene.graph.inputs, wrt), output=_size(scene.graph.outputs, floats))
+    return Derivation(graph, "blocks", rows, notes=_left_out(prepared, scene, floats), mode=mode)
 
 
 def _hessian(
@@ -210,17 +210,17 @@ def _hessian(
     refuse_dense("Hessian", [*zip(names, avals, strict=True)], machine, HELP["hess"])
     wrt = [t.position for t in scene.targets]
     made = matrix.hessian(scene.graph, wrt, floats, _weighting(sens))
-    gradient = _gradient(scene, floats, sens)
+    reason = _second(scene, floats, sens)
     output = prepared.outputs[floats[0]] if len(floats) == 1 else None
     rows = tuple(
         Row(
-            name, b.kind, (a.name, b.name), _reason(gradient, [b.position], wrt.index(a.position)),
+            name, b.kind, (a.name, b.name), reason([b.position], wrt.index(a.position)),
             output, inputs[a.position].rank,
         )
         for name, (a, b) in zip(names, pairs, strict=True)
     )  # fmt: skip
     size = _size(inputs, wrt)
-    mode = _mode(["reverse", "forward"], size, f"{size:_} input elements")
+    mode = _mode(["reverse", "forward"], size, input=size)
     graph = outputs_from(made, len(scene.graph.outputs))
     return Derivation(graph, "blocks", rows, _sens(prepared, scene, floats, sens), sens, mode=mode)
 
@@ -231,8 +231,8 @@ def _products(
     wrt = [t.position for t in scene.targets]
     moved = [t.position for t in scene.targets if t.name in given]
     made = matrix.hvp(scene.graph, wrt, floats, _weighting(sens), moved)
-    gradient = _gradient(scene, floats, sens)
-    rows = tuple(Row(t.name, t.kind, (t.name,), _reason(gradient, moved, k)) for k, t in enumerate(scene.targets))
+    reason = _second(scene, floats, sens)
+    rows = tuple(Row(t.name, t.kind, (t.name,), reason(moved, k)) for k, t in enumerate(scene.targets))
     extras = (*_sens(prepared, scene, floats, sens), *_extras("along", given, scene))
     graph = outputs_from(made, len(scene.graph.outputs))
     return Derivation(graph, "products", rows, extras, sens, given, mode=_mode(["reverse", "forward"], 1))
@@ -253,24 +253,40 @@ def _weighting(sens: Mapping[str, Given] | None) -> matrix.Sens:
     return "ones" if sens is None else "inputs"
 
 
-def _gradient(scene: Scene, floats: Sequence[int], sens: Mapping[str, Given] | None) -> Callable[[], Graph]:
-    """What the second derivative is the first of, made if anybody asks."""
+def _second(
+    scene: Scene, floats: Sequence[int], sens: Mapping[str, Given] | None
+) -> Callable[[Sequence[int], int], Reason]:
+    """Of gradient k by the inputs that move: why it would be zero. The gradients are made if anybody asks."""
     wrt = [t.position for t in scene.targets]
-    return cache(
-        lambda: outputs_from(reverse(scene.graph, wrt, sens=_weighting(sens), outputs=floats), len(scene.graph.outputs))
-    )
+    count = len(scene.graph.outputs)
+    gradients = cache(lambda: outputs_from(reverse(scene.graph, wrt, sens=_weighting(sens), outputs=floats), count))
+
+    def reason(moved: Sequence[int], k: int) -> Reason:
+        first = [_reason(lambda: scene.graph, positions, floats) for positions in (moved, [wrt[k]])]
+        return _any_of([*first, _reason(gradients, moved, [k])])
+
+    return reason
 
 
-def _reason(graph: Callable[[], Graph], moved: Sequence[int], output: int) -> Reason:
-    """Why one output of a graph does not change with the inputs that move."""
+def _reason(graph: Callable[[], Graph], moved: Sequence[int], outputs: Sequence[int]) -> Reason:
+    """Why some outputs of a graph do not change with the inputs that move."""
 
     def why() -> dict[str, object] | None:
-        found = [why_zero(graph(), position, outputs=[output]) for position in moved]
-        if any(each is None for each in found):
-            return None
-        return next((each for each in found if each and each["reason"] != "no path"), found[0])
+        found = [why_zero(graph(), position, outputs=outputs) for position in moved]
+        return None if None in found else _telling(found)
 
     return why
+
+
+def _any_of(reasons: Sequence[Reason]) -> Reason:
+    """Where each reason is enough."""
+    return lambda: _telling([reason() for reason in reasons])
+
+
+def _telling(found: Sequence[dict[str, object] | None]) -> dict[str, object] | None:
+    """The reason that says most: a place rather than none."""
+    known = [each for each in found if each is not None]
+    return next((each for each in known if each["reason"] != "no path"), known[0] if known else None)
 
 
 def _extras(option: str, given: Mapping[str, Given], scene: Scene) -> tuple[Extra, ...]:
@@ -309,7 +325,8 @@ def _size(values: Sequence[Value], positions: Sequence[int]) -> int:
     return sum(prod(definite(size) for size in values[k].shape) for k in positions)
 
 
-def _mode(modes: Sequence[str], passes: int, sizes: str = "") -> str:
+def _mode(modes: Sequence[str], passes: int, **sizes: int) -> str:
     """`forward over reverse, 3 passes (3 input elements)`"""
+    elements = ", ".join(f"{size:_} {side} element{'' if size == 1 else 's'}" for side, size in sizes.items())
     count = f"{passes:_} pass{'' if passes == 1 else 'es'}"
-    return f"{' over '.join(reversed(modes))}, {count}{f' ({sizes})' if sizes else ''}"
+    return f"{' over '.join(reversed(modes))}, {count}{f' ({elements})' if elements else ''}"
