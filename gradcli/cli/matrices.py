@@ -4,10 +4,35 @@ from typing import Annotated
 
 from gradcli.cli.options import Data, Engine, Model, Order, Output, Selection, Voice, Weighting, option, request_of
 from gradcli.cli.performing import Comparing, perform
+from gradcli.record import record
+
+
+@record
+class Tangents:
+    """Along what `jvp` differentiates."""
+
+    tangent: Annotated[
+        list[str] | None,
+        option("--tangent", metavar="NAME=VALUE", panel="Derivative",
+               help="The direction: a file, an expression, random:SEED, basis:0,0. Inputs not named stay. Repeatable."),
+    ] = None  # fmt: skip
+
+
+@record
+class Vectors:
+    """What `hess` multiplies with."""
+
+    vec: Annotated[
+        list[str] | None,
+        option("--vec", metavar="NAME=VALUE", panel="Derivative",
+               help="Its product with this vector instead of the matrix: a file, an expression, random:SEED, "
+                    "basis:0,0. Inputs not named have zeros. Repeatable."),
+    ] = None  # fmt: skip
 
 
 def jvp_verb(
     model: Model,
+    tangents: Tangents,
     selection: Selection,
     order: Order,
     comparing: Comparing,
@@ -15,12 +40,7 @@ def jvp_verb(
     engine: Engine,
     output: Output,
     voice: Voice,
-    tangent: Annotated[
-        list[str] | None,
-        option("--tangent", metavar="NAME=VALUE", panel="Derivative",
-               help="The direction: a file, an expression, random:SEED, basis:0,0. Inputs not named stay. Repeatable."),
-    ] = None,
-) -> int:  # fmt: skip
+) -> int:
     """
     Differentiates a model along a direction, in forward mode.
 
@@ -32,7 +52,7 @@ def jvp_verb(
     gradcli jvp -e 'x**2 * y' -i x=4 -i y=5 --tangent x=1 --tangent y=0.5 --value
     """
     chosen = {"verb": "jvp", "value": comparing.value, **selection.request(), **order.request()}
-    request = request_of(model, data, engine, along=tuple(tangent or ()), **chosen)
+    request = request_of(model, data, engine, along=tuple(tangents.tangent or ()), **chosen)
     return perform(model.file(), request, output, voice, comparing)
 
 
@@ -65,18 +85,13 @@ def hess_verb(
     model: Model,
     selection: Selection,
     weighting: Weighting,
+    vectors: Vectors,
     comparing: Comparing,
     data: Data,
     engine: Engine,
     output: Output,
     voice: Voice,
-    vec: Annotated[
-        list[str] | None,
-        option("--vec", metavar="NAME=VALUE", panel="Derivative",
-               help="The product with this vector instead of the matrix: a file, an expression, random:SEED, "
-                    "basis:0,0. Inputs not named have zeros. Repeatable."),
-    ] = None,
-) -> int:  # fmt: skip
+) -> int:
     """
     Prints the Hessian of a model, or its product with a vector.
 
@@ -90,5 +105,5 @@ def hess_verb(
     gradcli hess model.net --wrt params --vec l1.w=v.npy
     """
     chosen = {"verb": "hess", "value": comparing.value, **selection.request(), **weighting.request()}
-    request = request_of(model, data, engine, along=tuple(vec or ()), **chosen)
+    request = request_of(model, data, engine, along=tuple(vectors.vec or ()), **chosen)
     return perform(model.file(), request, output, voice, comparing)
