@@ -31,7 +31,7 @@ from gradcli.ir.live import outputs_from
 from gradcli.record import record, replace
 from gradcli.request import Entry, ModelFile, Request, Result
 from gradcli.running import describe_sens, feed_arrays, read_sens, refuse_many, refuse_order, result_of, zero_reason
-from gradcli.syntax.diagnostics import Diagnostic, ModelError, listed
+from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail, listed
 from gradcli.weights import Given
 
 if TYPE_CHECKING:
@@ -143,7 +143,10 @@ def derivation(program: Program, prepared: Prepared, request: Request, machine: 
                 made = _hessian(prepared, scene, floats, sens, machine)
             else:
                 made = _products(prepared, scene, floats, sens, vectors)
-    graph = _with_values(scene.graph, made.graph) if request.value else made.graph
+    graph = made.graph
+    if request.value:
+        _refuse_same_names(prepared, made.rows)
+        graph = _with_values(scene.graph, graph)
     return replace(made, graph=scene.joined(graph), notes=(*scene.notes, *made.notes))
 
 
@@ -239,6 +242,14 @@ def _products(
 
 
 # ── parts ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _refuse_same_names(prepared: Prepared, rows: Sequence[Row]) -> None:
+    """Raises ModelError USE005 where an output is called `value`, so that a block of it is called as a value is."""
+    values = {f"value/{name}" for name in prepared.outputs}
+    for row in rows:
+        if row.name in values:
+            raise fail("USE005", f"`--value` gives {row.name}, and so is a block called", help="leave out `--value`")
 
 
 def _with_values(graph: Graph, derivative: Graph) -> Graph:

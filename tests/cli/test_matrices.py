@@ -480,6 +480,13 @@ def test_what_cannot_be_asked_of_one(options: list[str], code: str, cli_inside: 
     assert ran.err.startswith(f"error[{code}]: ")
 
 
+def test_a_block_that_is_called_as_a_value_is(cli_inside: Cli, here: Path) -> None:
+    (here / "odd.net").write_text("net f(x: f64) {\n  value = x * x\n  x = 2 * x\n  return value, x\n}\n")
+    cli_inside("jac", "odd.net", "-i", "x=3", cwd=here).done()
+    ran = cli_inside("jac", "odd.net", "-i", "x=3", "--value", cwd=here)
+    assert ran.err.startswith("error[USE005]: `--value` gives value/x, and so is a block called\n")
+
+
 def test_too_many_blocks_are_counted_before_work(cli_inside: Cli) -> None:
     names = "abcdfghjkl"
     given = [word for each in names for word in ("-i", f"{each}=1")]
