@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli import weights
 from gradcli.ad import matrix
-from gradcli.ad.forward import forward
+from gradcli.ad.directional import directional
 from gradcli.ad.reverse import float_outputs, reverse
 from gradcli.ad.zero import why_zero
 from gradcli.dense import pointed, refuse_dense
@@ -155,25 +155,14 @@ def _tangents(
 ) -> Derivation:
     """Of order N, the Nth derivative of the outputs along the one direction."""
     moved = [t.position for t in scene.targets if t.name in given]
-    graph = outputs_from(forward(scene.graph, moved, floats), len(scene.graph.outputs))
-    for _ in range(order - 1):
-        graph = _along_the_same(outputs_from(forward(graph, moved), len(graph.outputs)), len(moved))
+    graph = directional(scene.graph, moved, floats, order)
     rows = tuple(
         Row(prepared.outputs[k], "tangent", (), _reason(lambda: scene.graph, moved, [k]), prepared.outputs[k])
         for k in floats
     )
-    mode = _mode(["forward"] * order, 1)
+    mode = _mode(["forward"], 1) if order == 1 else f"order {order} along one direction"
     notes = _left_out(prepared, scene, floats)
     return Derivation(graph, "tangents", rows, _extras("along", given, scene), None, given, notes, mode)
-
-
-def _along_the_same(graph: Graph, count: int) -> Graph:
-    """`(…, *t, *t') → …` with the last `count` inputs fed by those before them."""
-    builder = Builder()
-    inputs = [
-        builder.input(value.aval, name) for value, name in zip(graph.inputs[:-count], graph.names[:-count], strict=True)
-    ]
-    return builder.close(builder.inline(graph, [*inputs, *inputs[-count:]]))
 
 
 def _jacobian(prepared: Prepared, scene: Scene, floats: list[int], order: int, machine: Machine) -> Derivation:
