@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from gradcli.record import record, replace
-from gradcli.report.arrays import Drawing, draw, shape_text
+from gradcli.report.arrays import Drawing, draw, draw_matrix, shape_text
 from gradcli.report.signs import columns, padded, printable
 from gradcli.request import Entry, Result
 
@@ -135,7 +135,7 @@ def _shape(entry: Entry, first: str) -> str:
 
 def _drawn(entry: Entry, drawing: Drawing) -> Cell:
     """The array; where it is all zero, why: `[0  0  0]   (no path)`."""
-    *lines, last = draw(_matrix(entry), drawing)
+    *lines, last = draw_matrix(_matrix(entry), drawing) if entry.rows else draw(entry.array, drawing)
     why = zero_text(entry.zero)
     return (*lines, f"{last}{' ' * GAP}({why})" if why else last)
 

@@ -105,3 +105,37 @@ def test_every_form_is_written(form: str) -> None:
 def test_an_output_called_value_keeps_its_name() -> None:
     block = replace(BLOCK, name="value/x", output="value")
     assert "  value/x   2×2 × 3   f64" in shown(replace(JAC, blocks=(block,)))
+
+
+def on_terminal(result: Result, **how: object) -> str:
+    stream = StringIO()
+    table.render(layout.page(result, Drawing(width=60, **how)), stream, color=False, width=60)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def test_a_matrix_that_is_too_wide_loses_digits_not_its_rows() -> None:
+    wide = replace(JAC, blocks=(replace(BLOCK, array=np.diag([1 / 3, 2 / 3, 1 / 7]), rows=1),))
+    assert on_terminal(wide) == (
+        " model.net · net Net · numpy, 1 thread\n"
+        "  block   shape   dtype   Jacobian\n"
+        "  out/x   3 × 3   f64     [[0.333333  0         0       ]\n"
+        "                           [0         0.666667  0       ]\n"
+        "                           [0         0         0.142857]]\n"
+    )
+    for page in (shown(wide), on_terminal(wide, full=True), on_terminal(wide, precision=17)):
+        assert "0.3333333333333333" in page
+
+
+def test_the_corners_of_a_large_one_have_as_many_columns_as_there_is_room_for() -> None:
+    large = replace(JAC, blocks=(replace(BLOCK, array=np.arange(900.0).reshape(30, 30) / 7, rows=1),))
+    rows = [line[28:] for line in on_terminal(large).splitlines()[5:]]
+    assert max(map(len, rows)) <= 60 - 28
+    assert rows == [
+        "[[  0        …    4.14286]",
+        " [  4.28571  …    8.42857]",
+        " [  8.57143  …   12.7143 ]",
+        " …",
+        " [115.714    …  119.857  ]",
+        " [120        …  124.143  ]",
+        " [124.286    …  128.429  ]]",
+    ]
