@@ -204,12 +204,15 @@ def prepare(file: ModelFile, request: Request) -> tuple[Program, Prepared]:
 
 
 def run(file: ModelFile, request: Request) -> Result:
-    """`grad` and `eval`: the whole way from text to arrays. Raises ModelError."""
-    from gradcli.running import evaluate, gradients
-
+    """The verbs that run a model: the whole way from text to arrays. Raises ModelError."""
     machine = machine_of(request)
     program, prepared = prepare(file, request)
-    work = evaluate if request.verb == "eval" else gradients
+    if request.verb in ("eval", "grad"):
+        from gradcli.running import evaluate, gradients
+
+        work = evaluate if request.verb == "eval" else gradients
+    else:
+        from gradcli.matrices import run as work
     return work(file, program, prepared, request, machine)
 
 

@@ -7,13 +7,19 @@ from typing import Any
 
 from gradcli.ir.aval import FLOATS
 from gradcli.record import replace
-from gradcli.request import Request
+from gradcli.request import Request, Verb
 from gradcli.syntax.diagnostics import fail
 
-OPTIONS = (
-    "get_all", "get_by_list", "wrt", "sens", "order", "value", "at", "inputs", "params", "out", "dtype", "backend",
-    "device", "threads", "memory", "fast_math", "consts",
-)  # fmt: skip
+RUNNING = ("inputs", "params", "out", "dtype", "backend", "device", "threads", "memory", "fast_math", "consts")
+SELECTING = ("get_all", "get_by_list", "wrt", "at", "value")
+OPTIONS: dict[Verb, tuple[str, ...]] = {  # of each verb; all other keywords are inputs
+    "grad": (*RUNNING, *SELECTING, "sens", "order"),
+    "eval": (*RUNNING, *SELECTING, "sens", "order"),
+    "jvp": (*RUNNING, *SELECTING, "tangent", "order"),
+    "jac": (*RUNNING, *SELECTING, "order"),
+    "hess": (*RUNNING, *SELECTING, "sens", "vec"),
+}
+ALONG = ("tangent", "vec")  # what a direction is called, in jvp and in hess
 BACKENDS = ("auto", "numpy", "cupy")
 FLAGS = ("get_all", "get_by_list", "value", "fast_math")
 NUMBERS = {"device": 0, "threads": 1, "memory": 1}  # options that are whole numbers, and the least they may be
@@ -24,12 +30,14 @@ def asked(request: Request, given: Mapping[str, Any], inputs: Mapping[str, Any])
     rest = dict(given)
     wrt = _names(rest.pop("wrt", request.wrt))
     sens = rest.pop("sens", None)
+    along = next((rest.pop(name) for name in ALONG if name in rest), None)
     arrays = {**mapping_of("inputs", rest.pop("inputs", None)), **inputs}
     params = mapping_of("params", rest.pop("params", None))
     consts = const_texts(rest.pop("consts", None) or {}) or request.consts
     rest.pop("out", None)
     _check(rest)
-    return replace(request, arrays=arrays, param_arrays=params, wrt=wrt, sens_arrays=sens, consts=consts, **rest)
+    given = {"arrays": arrays, "param_arrays": params, "sens_arrays": sens, "along_arrays": along}
+    return replace(request, wrt=wrt, consts=consts, **given, **rest)
 
 
 def const_texts(consts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

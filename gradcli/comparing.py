@@ -36,7 +36,7 @@ def compare_result(result: Result, path: str, *, rtol: float | None, atol: float
     """Compare by name: missing and extra names differ, too. Raises ModelError for a file that cannot be read."""
     from gradcli.data.read import open_archive, open_array
 
-    entries = {e.name: e for e in (*(result.values or ()), *result.grads)}
+    entries = {e.name: e for e in result.arrays}
     if path.endswith(".npy") and len(entries) == 1:
         stored = {next(iter(entries)): open_array(path, base=Path())}
     else:

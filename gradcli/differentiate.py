@@ -13,7 +13,7 @@ from gradcli.interp.program import Prepared
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value, apply
 from gradcli.passes.dce import dce
-from gradcli.record import record
+from gradcli.record import record, replace
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import Diagnostic, fail, listed, nearest
 
@@ -114,6 +114,57 @@ def _words(
             )
         chosen.extend(t for t in found if t not in chosen)
     return chosen
+
+
+@record(eq=False)
+class Scene:
+    """The graph that is differentiated, and what by: the net's own, or what follows a named line of it."""
+
+    graph: Graph
+    targets: tuple[Target, ...]
+    notes: tuple[Diagnostic, ...] = ()
+    whole: Graph | None = None  # the net's, ending in the line
+
+    def joined(self, made: Graph) -> Graph:
+        """What was made of `graph`, as a program of the net's inputs; inputs that it has besides follow these."""
+        if self.whole is None:
+            return made
+        builder = Builder()
+        own = [builder.input(v.aval, name) for v, name in zip(self.whole.inputs, self.whole.names, strict=True)]
+        first = len(own) + 1
+        more = [builder.input(v.aval, n) for v, n in zip(made.inputs[first:], made.names[first:], strict=True)]
+        (point,) = builder.inline(self.whole, own)
+        return builder.finish(builder.inline(made, [*own, point, *more]))
+
+
+def scene_of(prepared: Prepared, request: Request) -> Scene:
+    """Raises ModelError DIF001 or DIF003 where there is nothing of that kind to differentiate by."""
+    if request.at is None:
+        targets, notes = choose_targets(prepared, request)
+        return Scene(prepared.graph, tuple(targets), tuple(notes))
+    if request.wrt or request.get_all or request.get_by_list:
+        raise fail(
+            "DIF003", "`--at` already says what to differentiate by", help="leave out --wrt, --get-all, --get-by-list"
+        )
+    value = line_value(prepared, request.at)
+    if not value.aval.is_float:
+        raise fail("DIF001", f"{request.at} is {value.aval} and has no derivative")
+    inner = cut_at(prepared.graph, value)
+    target = Target(request.at, "at", len(inner.inputs) - 1)
+    return Scene(inner, (target,), whole=replace(prepared.graph, outputs=(value,)))
+
+
+def line_value(prepared: Prepared, name: str) -> Value:
+    """The value of a named line (`h`, `l1/h`). Raises ModelError NAM011."""
+    if name in prepared.lines:
+        return prepared.lines[name]
+    guess = nearest(name, prepared.lines)
+    raise fail(
+        "NAM011",
+        f"{prepared.net} has no line that binds `{name}`",
+        notes=[f"its named lines: {', '.join(prepared.lines) or 'none'}"],
+        help=f"did you mean `{guess}`?" if guess else None,
+    )
 
 
 def cut_at(graph: Graph, value: Value) -> Graph:

@@ -12,17 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from gradcli import api, engine, running
-from gradcli.asking import OPTIONS, asked, const_texts, mapping_of
+from gradcli import api, engine
+from gradcli.asking import ALONG, OPTIONS, asked, const_texts, mapping_of
 from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.planning import Planned, plan
 from gradcli.record import replace
 from gradcli.request import ModelFile, Request, Result, Verb
 from gradcli.syntax.diagnostics import fail
-
-if TYPE_CHECKING:
-    from gradcli.plan import Plan
 
 
 class Arrays(Sequence[Any]):
@@ -91,36 +89,63 @@ class Net:
         """The net's values by name."""
         return _arrays(self.run("eval", **options))
 
+    def jvp(self, **options: Any) -> Arrays:
+        """The tangent of each float output, of its shape, along `tangent`: `net.jvp(x=x, tangent={"x": t})`.
+
+        A tangent has the shape and dtype of its input or param exactly; those without one stay as they are. Where there
+        is only one, the array alone will do. Raises ModelError: USE004 without a tangent, DIF003 or DIF009 for one of
+        an unknown name, DIF001 for one of an integer, DIF004 for another shape or dtype, DIF005 where it needs a name.
+        """
+        return _arrays(self.run("jvp", **options))
+
+    def jac(self, **options: Any) -> Arrays:
+        """The Jacobian as blocks: `J["out/x"]` has the dims of `out`, then those of `x`.
+
+        Options say by what, as in `grad`. With `order=2`, `J["out/x,y"]` has the dims of `out`, `x` and `y`. Raises
+        ModelError: NUM001 where the blocks would not fit into memory, DIF001 to DIF003 where there is no derivative.
+        """
+        return _arrays(self.run("jac", **options))
+
+    def hess(self, **options: Any) -> Arrays:
+        """The Hessian of the outputs, summed or weighted by `sens`: `H["x/y"]` has the dims of `x`, then those of `y`.
+
+        With `vec={"x": v}` it is instead its product with `v`, without the matrix: `p["x"]` has the shape of `x`. A
+        vector has the shape and dtype of its input or param; where one is selected, the array alone will do. Raises
+        ModelError: NUM001 where the blocks would not fit into memory, DIF009 for a vector of what is not selected.
+        """
+        return _arrays(self.run("hess", **options))
+
     def run(self, verb: Verb, **options: Any) -> Result:
         """The whole result, with notes and reasons, as the command line reports it."""
         return api.run(self._file, self._asked(verb, options))
 
-    def compile(self, verb: Literal["grad", "eval"] = "grad", **options: Any) -> Compiled:
+    def compile(self, verb: Verb = "grad", **options: Any) -> Compiled:
         """A callable that is planned once for each set of shapes and dtypes."""
         return Compiled(self, self._asked(verb, options))
 
     def _asked(self, verb: Verb, options: dict[str, Any]) -> Request:
-        if verb not in ("grad", "eval"):
-            raise fail("USE001", f"there is no verb `{verb}` here", help="`grad` or `eval`")
-        given = {name: options.pop(name) for name in list(options) if name in OPTIONS}
+        if verb not in OPTIONS:
+            raise fail("USE001", f"there is no verb `{verb}` here", help=f"one of {', '.join(OPTIONS)}")
+        given: dict[str, Any] = {name: options.pop(name) for name in OPTIONS[verb] if name in options}
         return asked(replace(self._request, verb=verb), given, options)
 
 
 def _arrays(result: Result) -> Arrays:
-    return Arrays({e.name: e.array for e in (*(result.values or ()), *result.grads)})
+    return Arrays({e.name: e.array for e in result.arrays})
 
 
 class Compiled:
     """`f(x=…)`, or in full `f(inputs={…}, params={…}, out={…})`; safe to call from several threads.
 
-    With `out`, results are copied into the arrays given there by name, and those are returned.
+    `sens`, the `tangent` of `jvp` and the `vec` of `hess` may be given at each call. With `out`, results are copied
+    into the arrays given there by name, and those are returned.
     """
 
     def __init__(self, net: Net, request: Request) -> None:
         self._net = net
         self._request = request
         self._machine = api.machine_of(request)
-        self._plans: dict[Any, tuple[Plan, list[str], list[Any], dict[str, int]]] = {}
+        self._plans: dict[Any, Planned] = {}
         self._lock = Lock()
 
     def __call__(
@@ -133,51 +158,39 @@ class Compiled:
     ) -> Arrays:
         for label, mapping in (("inputs", inputs), ("params", params), ("out", out)):
             mapping_of(label, mapping)
-        given = {**self._request.arrays, **(inputs or {}), **keywords}
-        weights = dict(self._request.param_arrays) | dict(params or {})
-        key = (_signature(given), _signature(weights), sens is None or _signature({"sens": sens}))
-        with self._lock:
-            known = self._plans.get(key)
-            if known is None or sens is not None:
-                known = self._plan(given, weights, sens)
-                if sens is None:
-                    self._plans[key] = known
-        plan, names, arrays, places = known
-        targets = _targets(plan, names, out or {})
-        arrays = list(arrays)
-        for name, value in (*given.items(), *weights.items()):
-            if name in places:
-                arrays[places[name]] = engine.fit(value, plan.graph.inputs[places[name]].aval, name)
-        made = dict(zip(names, engine.run_plan(plan, arrays, self._machine), strict=True))
+        options = OPTIONS[self._request.verb]
+        if sens is not None and "sens" not in options:
+            sens, keywords = None, {**keywords, "sens": sens}
+        along = next((keywords.pop(name) for name in ALONG if name in options and name in keywords), None)
+        arrays = {**self._request.arrays, **(inputs or {}), **keywords}
+        trained = dict(self._request.param_arrays) | dict(params or {})
+        planned = self._planned(arrays, trained, sens, along)
+        targets = _targets(planned, out or {})
+        fed = planned.fed(arrays | trained, {"sens": sens, "along": along})
+        made = dict(zip(planned.names, engine.run_plan(planned.plan, fed, self._machine), strict=True))
         for name, target in targets.items():
             target[...] = made[name]
             made[name] = target
         return Arrays(made)
 
-    def _plan(self, given: Mapping[str, Any], weights: Mapping[str, Any], sens: Any) -> Any:
-        request = replace(self._request, arrays=given, param_arrays=weights)
-        if sens is not None:
-            request = replace(request, sens_arrays=sens)
-        program = api.open_program(self._net._file, request)
-        prepared = api.read_params(program.prepare(request.net, api.read_feeds(program, request)), request)
-        inputs = running.feed_arrays(prepared, self._machine)
-        if request.verb == "eval":
-            graph, names = prepared.graph, list(prepared.outputs)
-        else:
-            weighted = running.read_sens(program, prepared, request)
-            derived = running.derive_request(prepared, request, None if weighted is None else list(weighted))
-            if weighted is not None:
-                inputs += [running.sens_array(weighted[w], aval, self._machine) for w, aval in derived.weighted]
-            names = [",".join(n) for n in derived.names]
-            graph = derived.graph if request.value else api.gradients_only(prepared.graph, derived)
-            names = [f"value/{n}" for n in prepared.outputs] + names if request.value else names
-        places = {fed.name: fed.position for fed in (*prepared.inputs, *prepared.params)}
-        return engine.plan_of(graph, self._machine), names, inputs, places
+    def _planned(self, arrays: Mapping[str, Any], trained: Mapping[str, Any], sens: Any, along: Any) -> Planned:
+        """The plan for arrays of these shapes and dtypes; made for the first call that has such."""
+        key = (_signature(arrays), _signature(trained), _form(sens), _form(along))
+        with self._lock:
+            if key not in self._plans:
+                request = replace(self._request, arrays=arrays, param_arrays=trained)
+                if sens is not None:
+                    request = replace(request, sens_arrays=sens)
+                if along is not None:
+                    request = replace(request, along_arrays=along)
+                self._plans[key] = plan(self._net._file, request, self._machine)
+            return self._plans[key]
 
 
-def _targets(plan: Plan, names: Sequence[str], out: Mapping[str, Any]) -> dict[str, Any]:
+def _targets(planned: Planned, out: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays of `out`, once it is sure that each can hold its result. Raises ModelError DAT102 or DAT105."""
-    avals = dict(zip(names, (value.aval for value in plan.graph.outputs), strict=True))
+    outputs = planned.plan.graph.outputs
+    avals = dict(zip(planned.names, (value.aval for value in outputs), strict=True))
     for name, target in out.items():
         if name not in avals:
             raise fail("DAT102", f"`out` names {name}, which is no result", notes=[f"results: {', '.join(avals)}"])
@@ -192,14 +205,25 @@ def _targets(plan: Plan, names: Sequence[str], out: Mapping[str, Any]) -> dict[s
 
 
 def _signature(arrays: Mapping[str, Any]) -> tuple[Any, ...]:
-    found = []
-    for name, value in arrays.items():
-        if hasattr(value, "dtype"):
-            found.append((name, tuple(value.shape), str(value.dtype), True))
-        else:
-            array = api.array_feed(value, name).array
-            found.append((name, tuple(array.shape), str(array.dtype), False))
-    return tuple(found)
+    return tuple((name, *_kind(value, name)) for name, value in arrays.items())
+
+
+def _kind(value: Any, name: str) -> tuple[tuple[int, ...], str, bool]:
+    """Shape and dtype, and whether the dtype is the array's own."""
+    own = hasattr(value, "dtype")
+    array = value if own else api.array_feed(value, name).array
+    return tuple(array.shape), str(array.dtype), own
+
+
+def _form(given: Any) -> Any:
+    """Of sensitivities or directions, what a plan depends on: their names, shapes and dtypes, and texts as they are."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, Mapping):
+        return tuple((name, _form(value)) for name, value in given.items())
+    if isinstance(given, tuple):
+        return ("in order", *map(_form, given))
+    return _kind(given, "the sensitivity or direction")
 
 
 __all__ = ["Arrays", "Compiled", "Net", "compile", "load"]

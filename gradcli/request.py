@@ -12,7 +12,7 @@ from gradcli.syntax.diagnostics import Diagnostic
 if TYPE_CHECKING:
     import numpy as np
 
-Verb = Literal["grad", "eval"]
+Verb = Literal["grad", "eval", "jvp", "jac", "hess"]
 
 
 @record
@@ -39,6 +39,8 @@ class Request:
     wrt: str | None = None  # `x,l1.w`, `all`, `params`
     sens: tuple[str, ...] = ()  # VALUE or NAME=VALUE, each as typed
     sens_arrays: Any = None  # Python API: an array, or a mapping/tuple of arrays
+    along: tuple[str, ...] = ()  # `--tangent` of jvp, `--vec` of hess, as typed
+    along_arrays: Any = None
     order: int = 1
     value: bool = False
     at: str | None = None
@@ -48,16 +50,20 @@ class Request:
 class Entry:
     """One array of a result.
 
-    `name` is what it is stored under (`x`, `l1.w`, `x,y` for order 2, `value/out`); `wrt` the names it is a
-    derivative by; `kind` of the last of them; `zero` why it is all zero: `{"reason": …, "at": [places]}` or None.
+    `name` is what it is stored under (`x`, `l1.w`, `x,y` for order 2, `out/x` for a block, `value/out`); `wrt` the
+    names that it is a derivative by, `output` what it is the derivative of; `kind` of the last of `wrt`; `zero` why it
+    is all zero: `{"reason": …, "at": [places]}` or None. The first `rows` dims of a block are those of what is
+    differentiated.
     """
 
     name: str
-    kind: Literal["input", "param", "value", "at"]
+    kind: Literal["input", "param", "value", "at", "tangent"]
     array: np.ndarray[Any, Any]
     dtype: str
     wrt: tuple[str, ...] = ()
     zero: dict[str, Any] | None = None
+    output: str | None = None
+    rows: int = 0
 
 
 @record
@@ -77,6 +83,20 @@ class Result:
     grads: tuple[Entry, ...]
     notes: tuple[Diagnostic, ...]
     why_backend: str = ""  # what `auto` chose and why
+    along: tuple[dict[str, Any], ...] | None = None  # tangents of jvp, vectors of hess: {"wrt", "kind", "source"}
+    tangents: tuple[Entry, ...] = ()  # of jvp
+    blocks: tuple[Entry, ...] | None = None  # of jac, and of hess without vectors
+    products: tuple[Entry, ...] | None = None  # of hess with vectors
+    mode: str = ""  # how a matrix was found: `forward, 3 passes (…)`
+
+    @property
+    def derivatives(self) -> tuple[Entry, ...]:
+        return (*self.grads, *self.tangents, *(self.blocks or ()), *(self.products or ()))
+
+    @property
+    def arrays(self) -> tuple[Entry, ...]:
+        """Everything, in the order in which it is printed and stored."""
+        return (*(self.values or ()), *self.derivatives)
 
 
 @record

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradcli.differentiate import Derived, Reason, Target, choose_targets, cut_at, derive
-from gradcli.engine import Machine, array_of, materialise, run_graph
-from gradcli.interp.dtypes import RANKS
-from gradcli.interp.program import Fed, Feed, Prepared, Program
+from gradcli import weights
+from gradcli.differentiate import Derived, Reason, choose_targets, derive, line_value, scene_of
+from gradcli.engine import Machine, array_of, run_graph
+from gradcli.interp.program import Fed, Prepared, Program
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import definite
-from gradcli.ir.graph import Builder, Graph, Value
+from gradcli.ir.graph import Graph
 from gradcli.record import replace
 from gradcli.request import Entry, ModelFile, Request, Result
-from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail, nearest
+from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail
+from gradcli.weights import Given
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,19 +36,19 @@ def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Req
         Entry(name, "at" if request.at else "value", array, out.aval.dtype)
         for name, array, out in zip(names, arrays, graph.outputs, strict=True)
     )
-    return _result(file, program, prepared, request, machine, (), values, (), prepared.notes)
+    return result_of(file, program, prepared, request, machine, (), values, (), prepared.notes)
 
 
 def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:
     """The gradients that the request asks for, and with `--value` the net's values."""
-    _refuse_order(prepared, request)
-    weights = read_sens(program, prepared, request)
-    derived = derive_request(prepared, request, None if weights is None else list(weights))
+    _refuse_orders(prepared, request)
+    given = read_sens(program, prepared, request)
+    derived = derive_request(prepared, request, None if given is None else list(given))
     count = len(prepared.outputs)
     keep = derived.graph.outputs if request.value else derived.graph.outputs[count:]
     graph = Graph(derived.graph.inputs, derived.graph.nodes, keep, derived.graph.n_values, derived.graph.names)
     inputs = feed_arrays(prepared, machine)
-    sens = [sens_array(weights[name], aval, machine) for name, aval in derived.weighted] if weights is not None else []
+    sens = sens_arrays(given or {}, derived.weighted, machine)
     arrays = run_graph(graph, [*inputs, *sens], machine)
     values = None
     if request.value:
@@ -58,27 +57,25 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
             for name, array, out in zip(prepared.outputs, arrays, keep, strict=False)
         )
         arrays = arrays[count:]
-    no_sens = bool(sens) and not any(s.any() for s in sens)
+    otherwise = "sens is zero" if sens and not any(s.any() for s in sens) else "numeric"
     grads = tuple(
-        Entry(",".join(names), kind, array, out.aval.dtype, names, _zero(array, reason, no_sens))  # type: ignore[arg-type]
+        Entry(",".join(names), kind, array, out.aval.dtype, names, zero_reason(array, reason, otherwise))  # type: ignore[arg-type]
         for names, kind, array, out, reason in zip(
             derived.names, derived.kinds, arrays, derived.graph.outputs[count:], derived.zero, strict=True
         )
     )
     notes = (*prepared.notes, *derived.notes)
-    return _result(file, program, prepared, request, machine, _describe_sens(prepared, weights), values, grads, notes)
+    return result_of(file, program, prepared, request, machine, describe_sens(prepared, given), values, grads, notes)
 
 
-def _zero(array: Array, reason: Reason, no_sens: bool) -> dict[str, Any] | None:
-    """Why a gradient is all zero: from the structure where it tells, else that the numbers make it so."""
+def zero_reason(array: Array, reason: Reason, otherwise: str) -> dict[str, Any] | None:
+    """Why a derivative is all zero: from the structure where it tells, else `otherwise`."""
     if array.size == 0 or array.any():
         return None
-    if (found := reason()) is not None:
-        return found
-    return {"reason": "sens is zero" if no_sens else "numeric", "at": []}
+    return reason() or {"reason": otherwise, "at": []}
 
 
-def _result(
+def result_of(
     file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine,
     sens: tuple[dict[str, Any], ...], values: tuple[Entry, ...] | None, grads: tuple[Entry, ...],
     notes: Sequence[Diagnostic],
@@ -107,70 +104,33 @@ def feed_arrays(prepared: Prepared, machine: Machine) -> list[Any]:
 # ── which program ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def line_value(prepared: Prepared, name: str) -> Value:
-    """The value of a named line (`h`, `l1/h`). Raises ModelError NAM011."""
-    if name in prepared.lines:
-        return prepared.lines[name]
-    guess = nearest(name, prepared.lines)
-    raise fail(
-        "NAM011",
-        f"{prepared.net} has no line that binds `{name}`",
-        notes=[f"its named lines: {', '.join(prepared.lines) or 'none'}"],
-        help=f"did you mean `{guess}`?" if guess else None,
-    )
-
-
 def derive_request(prepared: Prepared, request: Request, weighted: list[str] | None = None) -> Derived:
     """The gradient program of a request. Raises ModelError DIF… where there is nothing to differentiate."""
-    _refuse_order(prepared, request)
-    if request.at is None:
-        targets, notes = choose_targets(prepared, request)
-        made = derive(prepared.graph, targets, request.order, prepared.outputs, weighted)
-        return Derived(made.graph, made.names, made.kinds, made.weighted, made.zero, tuple(notes))
-    return _derive_at(prepared, request, weighted)
+    _refuse_orders(prepared, request)
+    scene = scene_of(prepared, request)
+    made = derive(scene.graph, scene.targets, request.order, prepared.outputs, weighted)
+    return replace(made, graph=scene.joined(made.graph), notes=scene.notes)
 
 
-def _refuse_order(prepared: Prepared, request: Request) -> None:
-    """Raises ModelError DIF007 for an order that is too high, or gives more derivatives than anybody reads."""
-    if not 1 <= request.order <= MAX_ORDER:
-        shown = request.order if abs(request.order) < 10**9 else "one of so many digits"
+def refuse_order(order: int) -> None:
+    """Raises ModelError DIF007 for an order that is too high."""
+    if not 1 <= order <= MAX_ORDER:
+        shown = order if abs(order) < 10**9 else "one of so many digits"
         raise fail("DIF007", f"--order is 1 to {MAX_ORDER}, not {shown}")
+
+
+def refuse_many(count: int, what: str) -> None:
+    """Raises ModelError DIF007 for more derivatives than anybody reads."""
+    if count > MAX_DERIVATIVES:
+        raise fail("DIF007", f"{what} is {count:_} derivatives", help="name fewer: `--wrt x`")
+
+
+def _refuse_orders(prepared: Prepared, request: Request) -> None:
+    refuse_order(request.order)
     if request.order > 1 and request.at is None:
         targets, _ = choose_targets(prepared, request)
-        count = len(targets) ** request.order
-        if count > MAX_DERIVATIVES:
-            raise fail(
-                "DIF007",
-                f"order {request.order} by {len(targets)} inputs and params is {count:_} derivatives",
-                help="name fewer: `--wrt x`",
-            )
-
-
-def _derive_at(prepared: Prepared, request: Request, weighted: list[str] | None) -> Derived:
-    """The derivative with respect to a named line: the graph is cut there, differentiated, and joined again."""
-    assert request.at is not None
-    if request.wrt or request.get_all or request.get_by_list:
-        raise fail(
-            "DIF003", "`--at` already says what to differentiate by", help="leave out --wrt, --get-all, --get-by-list"
-        )
-    value = line_value(prepared, request.at)
-    if not value.aval.is_float:
-        raise fail("DIF001", f"{request.at} is {value.aval} and has no derivative")
-    inner = cut_at(prepared.graph, value)
-    target = Target(request.at, "at", len(inner.inputs) - 1)
-    made = derive(inner, [target], request.order, prepared.outputs, weighted)
-    builder = Builder()
-    n = len(prepared.graph.inputs)
-    names = prepared.graph.names
-    inputs = [builder.input(v.aval, name) for v, name in zip(prepared.graph.inputs, names, strict=True)]
-    sens = [
-        builder.input(v.aval, name)
-        for v, name in zip(made.graph.inputs[n + 1 :], made.graph.names[n + 1 :], strict=True)
-    ]
-    whole = prepared.graph
-    (point,) = builder.inline(Graph(whole.inputs, whole.nodes, (value,), whole.n_values, whole.names), inputs)
-    outputs = builder.inline(made.graph, [*inputs, point, *sens])
-    return Derived(builder.finish(outputs), made.names, made.kinds, made.weighted, made.zero)
+        what = f"order {request.order} by {len(targets)} inputs and params"
+        refuse_many(len(targets) ** request.order, what)
 
 
 # ── sensitivities ───────────────────────────────────────────────────────────────────────────────────────────
@@ -192,10 +152,21 @@ def weightable(prepared: Prepared, request: Request) -> dict[str, Aval]:
     return {",".join(n): avals[n[-1]] for n in names}
 
 
-def read_sens(program: Program, prepared: Prepared, request: Request) -> dict[str, tuple[str, str, Any]] | None:
-    """Sensitivities by what they weight, as (kind, text, data); None for ones. Raises ModelError DIF004, DIF005."""
+def sens_arrays(given: Mapping[str, Given], weighted: Sequence[tuple[str, Aval]], machine: Machine) -> list[Array]:
+    """The arrays of what is weighted, in order."""
+    return [weights.array(given[name], aval, machine, "sens") for name, aval in weighted]
+
+
+def read_sens(program: Program, prepared: Prepared, request: Request) -> dict[str, Given] | None:
+    """Sensitivities by what they weight; None for ones. Raises ModelError DIF004 or DIF005."""
     words = weightable(prepared, request)
-    given = _sens_pairs(request, words)
+    asked = weights.Asked("--sens", "sensitivity", "sensitivities", "output", "outputs", words)
+
+    def unknown(name: str) -> ModelError:
+        what = "output" if request.order == 1 else "gradient"
+        return fail("DIF005", f"there is no {what} `{name}` to weight", notes=[asked.listed()])
+
+    given = weights.by_name(asked, request.sens, request.sens_arrays, unknown)
     if given is None:
         return None
     if request.order == 1 and set(given) != set(words):
@@ -203,132 +174,18 @@ def read_sens(program: Program, prepared: Prepared, request: Request) -> dict[st
         raise fail(
             "DIF005",
             f"no sensitivity for {', '.join(missing)}",
-            notes=["outputs: " + ", ".join(f"{w}: {a}" for w, a in words.items())],
+            notes=[asked.listed()],
             help=" ".join(f"--sens {w}=…" for w in words) + ", one for each output",
         )
-    return {word: _one_sens(program, word, value, words[word]) for word, value in given.items()}
+    return {word: weights.read(program, asked, word, value) for word, value in given.items()}
 
 
-def _sens_pairs(request: Request, words: dict[str, Aval]) -> dict[str, Any] | None:
-    """What is given for each word, as text or as an array."""
-    listed = "outputs: " + ", ".join(f"{w}: {a}" for w, a in words.items())
-    if request.sens_arrays is not None:
-        arrays = request.sens_arrays
-        if isinstance(arrays, dict):
-            unknown = [k for k in arrays if k not in words]
-            if unknown:
-                raise fail("DIF005", f"there is no output {', '.join(unknown)} to weight", notes=[listed])
-            return dict(arrays)
-        several = list(arrays) if isinstance(arrays, tuple) else [arrays]
-        if len(several) != len(words):
-            raise fail("DIF005", f"{len(several)} sensitivities for {len(words)} outputs", notes=[listed])
-        return dict(zip(words, several, strict=True))
-    if not request.sens:
-        return None
-    pairs: dict[str, Any] = {}
-    unnamed: list[str] = []
-    for text in request.sens:
-        head, has, tail = text.partition("=")
-        if has and head.strip() in words and not tail.startswith("="):
-            pairs[head.strip()] = tail
-        elif has and head.strip().isidentifier() and not tail.startswith("="):
-            what = "output" if request.order == 1 else "gradient"
-            raise fail("DIF005", f"there is no {what} `{head.strip()}` to weight", notes=[listed])
-        else:
-            unnamed.append(text)
-    if unnamed and (pairs or len(unnamed) != len(words)):
-        head = unnamed[0].partition("=")[0].strip()
-        guess = nearest(head, words) if "=" in unnamed[0] and head.isidentifier() else None
-        raise fail(
-            "DIF005",
-            f"{len(unnamed)} sensitivit{'y' if len(unnamed) == 1 else 'ies'} without a name for {len(words)} outputs",
-            notes=[listed],
-            help=f"did you mean `--sens {guess}=…`?" if guess else f"name each: `--sens {next(iter(words))}=…`",
-        )
-    return pairs or dict(zip(words, unnamed, strict=True))
-
-
-def _one_sens(program: Program, word: str, value: Any, aval: Aval) -> tuple[str, str, Any]:
-    from gradcli.api import array_feed, value_feed
-
-    if not isinstance(value, str):
-        feed = array_feed(value, f"the sensitivity of {word}")
-        return "array", "", _exact(feed, aval, word)
-    text = value.strip()
-    if text.startswith("random:"):
-        seed = text.removeprefix("random:")
-        if not seed.isdecimal():
-            raise fail("DIF004", f"--sens {text}: a seed is a whole number", help="`--sens random:1`")
-        return "random", text, int(seed)
-    if text.startswith("basis:"):
-        return "basis", text, _basis(text, aval)
-    feed = value_feed(program, f"--sens {word}", text)
-    from gradcli.data.read import is_reference
-
-    return ("file" if is_reference(text) else "expression"), text, _exact(feed, aval, word)
-
-
-def _basis(text: str, aval: Aval) -> tuple[int, ...]:
-    parts = text.removeprefix("basis:")
-    words = [p.strip() for p in parts.split(",")] if parts.strip() else []
-    shape = [definite(d) for d in aval.shape]
-    if len(words) != len(shape) or not all(w.lstrip("-").isdecimal() for w in words):
-        example = ",".join("0" for _ in shape)
-        raise fail(
-            "DIF004", f"--sens {text} names no element of {aval}", help=f"one index for each dim: `basis:{example}`"
-        )
-    index = tuple(int(w) for w in words)
-    for k, (i, d) in enumerate(zip(index, shape, strict=True)):
-        if not -d <= i < d:
-            raise fail("DIF004", f"--sens {text}: index {i} is out of range for dim {k} of {aval}")
-    return index
-
-
-def _exact(feed: Feed, aval: Aval, word: str) -> Feed:
-    """A sensitivity has the shape and dtype of what it weights exactly; weak numbers take the dtype."""
-    if tuple(feed.shape) != aval.shape:
-        have = Aval(feed.shape, feed.dtype or aval.dtype)
-        raise fail(
-            "DIF004",
-            f"the sensitivity is {have}, {word} is {aval}",
-            feed.span,
-            help="a sensitivity has the shape and dtype of the output exactly",
-        )
-    if feed.dtype is not None and feed.dtype != aval.dtype:
-        wide = feed.dtype not in RANKS or RANKS[feed.dtype] > RANKS[aval.dtype]
-        raise fail(
-            "DIF004",
-            f"the sensitivity is {feed.dtype}, {word} is {aval}",
-            feed.span,
-            help=f"cast it: `--sens '{aval.dtype}(load(\"{feed.source}\"))'`" if wide else f"store it as {aval.dtype}",
-        )
-    return feed
-
-
-def sens_array(weight: tuple[str, str, Any], aval: Aval, machine: Machine) -> Array:
-    """The numbers of one sensitivity."""
-    import numpy as np
-
-    from gradcli.ir.aval import NUMPY_NAMES
-
-    kind, _, data = weight
-    shape = tuple(definite(d) for d in aval.shape)
-    if kind == "random":
-        from gradcli.data.random import random_sens
-
-        return random_sens(data, shape, aval.dtype)
-    if kind == "basis":
-        array: Array = np.zeros(shape, NUMPY_NAMES[aval.dtype])
-        array[data] = 1
-        return array
-    return materialise(data, aval, machine, "sens")
-
-
-def _describe_sens(prepared: Prepared, weights: dict[str, tuple[str, str, Any]] | None) -> tuple[dict[str, Any], ...]:
-    if weights is None:
+def describe_sens(prepared: Prepared, given: Mapping[str, Given] | None) -> tuple[dict[str, Any], ...]:
+    """Each sensitivity as the report has it."""
+    if given is None:
         floats = [n for n, v in zip(prepared.outputs, prepared.graph.outputs, strict=True) if v.aval.is_float]
         return tuple({"output": name, "kind": "ones", "source": None} for name in floats)
-    return tuple({"output": w, "kind": kind, "source": text or None} for w, (kind, text, _) in weights.items())
+    return tuple({"output": word, "kind": one.kind, "source": one.source or None} for word, one in given.items())
 
 
-__all__ = ["Path", "evaluate", "gradients"]
+__all__ = ["evaluate", "gradients"]

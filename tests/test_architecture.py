@@ -146,6 +146,7 @@ WITHOUT = {
     ("--help",): {"numpy", "rich", "lark"},
     ("check", "models/guide/matmul.net"): {"numpy", "rich"},
     ("grad", "models/guide/matmul.net", "--json"): {"rich"},
+    ("jac", "models/guide/matmul.net", "--json"): {"rich"},
 }
 
 LOADED = """

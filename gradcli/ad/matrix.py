@@ -49,9 +49,16 @@ def cheaper_mode(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Mo
     return "forward" if sum(map(int, columns)) <= sum(map(int, rows)) else "reverse"  # type: ignore[arg-type]  # known
 
 
-def hvp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int] | None = None, sens: Sens = "ones") -> Graph:
-    """`(*inputs, *sens, *v) → (*outputs, *products)`: one vector and one product for each input of `wrt`."""
-    return _beside(graph, forward(_gradient(graph, wrt, outputs, sens), wrt), len(wrt))
+def hvp(
+    graph: Graph,
+    wrt: Sequence[int],
+    outputs: Sequence[int] | None = None,
+    sens: Sens = "ones",
+    along: Sequence[int] | None = None,
+) -> Graph:
+    """`(*inputs, *sens, *v) → (*outputs, *products)`: one product for each input of `wrt`, one vector for each of
+    `along` (default: the same inputs); for the others it is zero."""
+    return _beside(graph, forward(_gradient(graph, wrt, outputs, sens), wrt if along is None else along), len(wrt))
 
 
 def hessian(graph: Graph, wrt: Sequence[int], outputs: Sequence[int] | None = None, sens: Sens = "ones") -> Graph:

@@ -174,7 +174,7 @@ class Output:
 
     format: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", FORMATS), panel="Output",
+        option("--format", metavar="FORMAT", panel="Output",
                help="table (on a terminal), plain (elsewhere), json, jsonl, csv."),
     ] = None  # fmt: skip
     json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False
@@ -188,8 +188,9 @@ class Output:
         int | None, option("--precision", metavar="N", min=1, max=17, panel="Output", help="Digits in tables.")
     ] = None
 
-    def form(self, *, terminal: bool) -> str:
-        """One of FORMATS. Raises ModelError USE005 where options disagree."""
+    def form(self, *, terminal: bool, formats: Sequence[str] = FORMATS) -> str:
+        """One of `formats`. Raises ModelError USE003 for another, USE005 where options disagree."""
+        one_of("--format", formats)(self.format)
         chosen = chosen_format(self.format, json=self.json)
         if chosen and self.output is not None:
             raise fail("USE005", "`-o` writes arrays instead of printing them", help="leave out `-o` or the format")
@@ -205,7 +206,7 @@ def chosen_format(given: str | None, *, json: bool) -> str | None:
 
 @record
 class Selection:
-    """What is differentiated, by what."""
+    """What is differentiated by."""
 
     get_all: Annotated[bool, option("--get-all", panel="Derivative", help="By all inputs.")] = False
     get_by_list: Annotated[
@@ -215,12 +216,6 @@ class Selection:
         str | None,
         option("--wrt", metavar="NAMES", panel="Derivative", help="By exactly these: x,l1.w or all or params."),
     ] = None
-    sens: Annotated[
-        list[str] | None,
-        option("--sens", metavar="VALUE", panel="Derivative",
-               help="Weights of the output: a file, an expression, random:SEED, basis:0,0; NAME=VALUE for one."),
-    ] = None  # fmt: skip
-    order: Annotated[int, option("--order", metavar="N", panel="Derivative", help="Differentiate N times.")] = 1
     at: Annotated[
         str | None, option("--at", metavar="NAME", panel="Derivative", help="By the value of a named line: h, l1/h.")
     ] = None
@@ -232,8 +227,33 @@ class Selection:
                 raise fail(
                     "USE005", f"`{name}` and `--wrt {self.wrt}` disagree", help="`--wrt` names them all: `--wrt all`"
                 )
-        fields = {name: getattr(self, name) for name in ("get_all", "get_by_list", "wrt", "order", "at")}
-        return fields | {"sens": tuple(self.sens or ())}
+        return {name: getattr(self, name) for name in ("get_all", "get_by_list", "wrt", "at")}
+
+
+@record
+class Weighting:
+    """How the outputs are weighted."""
+
+    sens: Annotated[
+        list[str] | None,
+        option("--sens", metavar="VALUE", panel="Derivative",
+               help="Weights of the output: a file, an expression, random:SEED, basis:0,0; NAME=VALUE for one."),
+    ] = None  # fmt: skip
+
+    def request(self) -> dict[str, Any]:
+        """The field of a `Request`."""
+        return {"sens": tuple(self.sens or ())}
+
+
+@record
+class Order:
+    """How often is differentiated."""
+
+    order: Annotated[int, option("--order", metavar="N", panel="Derivative", help="Differentiate N times.")] = 1
+
+    def request(self) -> dict[str, Any]:
+        """The field of a `Request`."""
+        return {"order": self.order}
 
 
 def request_of(model: Model, data: Data | None = None, engine: Engine | None = None, **rest: Any) -> Request:

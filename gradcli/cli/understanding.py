@@ -5,7 +5,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from gradcli.cli.options import Data, Engine, Model, Selection, Voice, one_of, option, request_of
+from gradcli.cli.options import Data, Engine, Model, Order, Selection, Voice, Weighting, one_of, option, request_of
 from gradcli.cli.speak import settle
 from gradcli.report.pages import operator_page, operators_page, rule_page, rules_page
 from gradcli.report.signs import colored
@@ -18,6 +18,8 @@ STAGES = ("ast", "graph", "grad", "optimized")
 def show_verb(
     model: Model,
     selection: Selection,
+    weighting: Weighting,
+    order: Order,
     data: Data,
     engine: Engine,
     voice: Voice,
@@ -35,7 +37,7 @@ def show_verb(
     gradcli show -e 'sin(x)' -i x=1 --stage optimized --order 2
     """
     settle(voice)
-    request = request_of(model, data, engine, **selection.request())
+    request = request_of(model, data, engine, **selection.request(), **weighting.request(), **order.request())
     file = model.file()
     from gradcli import api
 

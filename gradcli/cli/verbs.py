@@ -25,6 +25,9 @@ VERBS = {
     for verb in (
         Verb("grad", "gradcli.cli.derivatives", "Derivatives", "exact derivatives of a model, of any order"),
         Verb("eval", "gradcli.cli.derivatives", "Derivatives", "the value of a model"),
+        Verb("jvp", "gradcli.cli.matrices", "Derivatives", "the derivative along a direction: tangents of the outputs"),
+        Verb("jac", "gradcli.cli.matrices", "Derivatives", "the Jacobian, every output by every input, as a matrix"),
+        Verb("hess", "gradcli.cli.matrices", "Derivatives", "the Hessian, or its product with a vector"),
         Verb("check", "gradcli.cli.trust", "Trust", "prove the shapes of models for all sizes, without data"),
         Verb("test", "gradcli.cli.trust", "Trust", "run the cases that live with models"),
         Verb(

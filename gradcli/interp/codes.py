@@ -148,10 +148,12 @@ _PAGES = (
     Entry("DIF003", "nothing of that name to differentiate by", "After `wrt` stand inputs, params (`w`, `l1.w`, `h.0.w`), "
           "layers, `all` or `params`.",
           "net f(x: f64) = x * x\nnet main(x: f64) = grad(f, wrt=y)(x)\n", "net f(x: f64) = x * x\nnet main(x: f64) = grad(f, wrt=x)(x)\n"),
-    Entry("DIF004", "a sensitivity of another shape", "A sensitivity has the shape and dtype of the output exactly.",
+    Entry("DIF004", "a sensitivity or direction of another shape", "A sensitivity has the shape and dtype of the output "
+          "exactly; a tangent or vector, those of its input.",
           "net f(x: f64[2]) = x * x\nnet main(x: f64[2]) = grad(f, sens=[1.0])(x)\n",
           "net f(x: f64[2]) = x * x\nnet main(x: f64[2]) = grad(f, sens=[1.0, 2.0])(x)\n"),
-    Entry("DIF005", "one sensitivity for each output", "With several outputs the sensitivity has the nesting of the result.",
+    Entry("DIF005", "one sensitivity for each output", "With several outputs the sensitivity has the nesting of the "
+          "result; of several inputs, a tangent or vector says which it belongs to.",
           "net f(x: f64) -> (f64, f64) {\n  return x, x * x\n}\nnet main(x: f64) = grad(f, sens=1.0)(x)\n",
           "net f(x: f64) -> (f64, f64) {\n  return x, x * x\n}\nnet main(x: f64) = grad(f, sens=(1.0, 0.0))(x)\n"),
     Entry("DIF006", "not a net", "Transformations take a net, or the result of another transformation.",
@@ -161,6 +163,10 @@ _PAGES = (
           "gradcli grad -e 'sin(x)' -i x=1 --order 10"),
     Entry("DIF008", "an operator without a derivative rule", "Nearly every operator has one; for one that has not, "
           "`stop_gradient` around it keeps its value and lets no derivative through.", "", ""),
+    Entry("DIF009", "a direction by what is not selected", "`--vec` and `--tangent` name what the derivative is by: "
+          "without a selection, `hess` is by the first input.",
+          "gradcli hess -e 'x**2 * y' -i x=4 -i y=5 --vec y=1",
+          "gradcli hess -e 'x**2 * y' -i x=4 -i y=5 --wrt x,y --vec y=1"),
     Entry("NUM001", "does not fit into memory", "Refused before anything is allocated; `--memory BYTES` sets the limit.",
           "gradcli eval -e 'ones([1000000, 1000000]) + x' -i x=1",
           "gradcli eval -e 'ones([1000, 1000]) + x' -i x=1"),

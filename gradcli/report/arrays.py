@@ -7,7 +7,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from gradcli.record import record
+from gradcli.record import record, replace
 from gradcli.report.numbers import for_people, norm
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LARGE = 200  # elements above which an array is summarised
 EDGES = (3, 2, 1)  # rows and columns kept at each end of a summarised array: as many as LARGE allows
 SUMMARY_DIGITS = 6
+FEWER_DIGITS = (6, 4)  # of a matrix that would be too wide for the terminal
 GAP = "  "
 CUT = "…"
 
@@ -34,6 +35,16 @@ class Drawing:
 def shape_text(shape: tuple[int, ...]) -> str:
     """`2×3`, or `scalar`."""
     return "×".join(map(str, shape)) or "scalar"
+
+
+def draw_matrix(array: Array, drawing: Drawing) -> list[str]:
+    """`draw`, but numbers lose digits rather than let the rows of a matrix go on in the next line."""
+    if array.ndim == 2 and array.size <= LARGE and drawing.precision is None and not drawing.full:
+        for digits in (None, *FEWER_DIGITS):
+            lines = draw(array, replace(drawing, width=None, precision=digits))
+            if fits(lines, drawing.width):
+                return lines
+    return draw(array, drawing)
 
 
 def draw(array: Array, drawing: Drawing) -> list[str]:
@@ -78,15 +89,28 @@ def _joined(facts: list[str], width: int | None) -> list[str]:
 
 
 def _corners(array: Array, drawing: Drawing) -> list[str]:
+    """As much of each corner as LARGE allows, and as many columns as stand in one line of `drawing.width`."""
+    edge = next((e for e in EDGES if prod(len(_kept(size, e)) for size in array.shape) <= LARGE), EDGES[-1])
+    outer = [_kept(size, edge) for size in array.shape[:-1]]
+    for columns in range(edge, 0, -1):
+        lines = _cut(array, [*outer, _kept(array.shape[-1], columns)], drawing, None)
+        if fits(lines, drawing.width):
+            return lines
+    return _cut(array, [*outer, _kept(array.shape[-1], edge)], drawing, drawing.width)
+
+
+def fits(lines: list[str], width: int | None) -> bool:
+    return width is None or max(map(len, lines)) <= width
+
+
+def _cut(array: Array, kept: list[list[int | None]], drawing: Drawing, width: int | None) -> list[str]:
     import numpy as np
 
-    corners = ([_kept(size, edge) for size in array.shape] for edge in EDGES)
-    kept = next((each for each in corners if prod(map(len, each)) <= LARGE), [_kept(size, 1) for size in array.shape])
     part = array[np.ix_(*[[at for at in axis if at is not None] for axis in kept])]
     digits = SUMMARY_DIGITS if drawing.precision is None else drawing.precision
     texts = iter(for_people(part, digits))
     whole = [CUT if None in place else next(texts) for place in product(*kept)]
-    return _rows(whole, tuple(map(len, kept)), drawing.width, kept)
+    return _rows(whole, tuple(map(len, kept)), width, kept)
 
 
 def _kept(size: int, edge: int) -> list[int | None]:

@@ -1,6 +1,6 @@
 """Results for programs: JSON, JSON lines and CSV, always complete, in the order of keys that the manual gives.
 
-Schemas: `gradcli.grad/1`, `gradcli.eval/1`, `gradcli.test/1`, `gradcli.check/1`. Arrays are put into the text by
+Schemas: `gradcli.VERB/1` for `grad`, `eval`, `jvp`, `jac`, `hess`, `test` and `check`. Arrays are put into the text by
 `numbers.json_array`, so a million numbers never become a million Python objects of JSON.
 """
 
@@ -20,24 +20,43 @@ def text(value: Any) -> str:
     return shown if shown.isprintable() else json.dumps(value)
 
 
+# Of each verb, the keys of its document between the head and the notes.
+PARTS = {
+    "grad": ("sens", "values", "grads"),
+    "eval": ("values",),
+    "jvp": ("along", "values", "tangents"),
+    "jac": ("values", "blocks"),
+    "hess": ("sens", "along", "values", "blocks", "products"),
+}
+
+
 def result_json(result: Result) -> str:
-    """The document of `grad` and `eval`."""
+    """The document of a verb that runs a model."""
     head = _head(result)
     lines = [", ".join(f"{text(key)}: {text(value)}" for key, value in head.items())]
-    if result.verb == "grad":
-        lines.append(f'"sens": {text([*result.sens])}')
-    lines.append(f'"values": {"null" if result.values is None else _array_of(map(_value, result.values))}')
-    if result.verb == "grad":
-        lines.append(f'"grads": {_array_of(map(_grad, result.grads))}')
+    lines += [f'"{key}": {_part(result, key)}' for key in PARTS[result.verb]]
     lines.append(f'"notes": {text([as_json(note) for note in result.notes])}')
     return "{" + ",\n ".join(lines) + "}\n"
 
 
 def result_jsonl(result: Result) -> str:
-    """One line for each array: the head of the document, then `"value"` or `"grad"`."""
+    """One line for each array: the head of the document, then `"value"`, `"grad"`, `"tangent"` …"""
     head = "".join(f"{text(key)}: {text(value)}, " for key, value in _head(result).items())
-    values = [f'{{{head}"value": {_value(entry)}}}\n' for entry in result.values or ()]
-    return "".join([*values, *(f'{{{head}"grad": {_grad(entry)}}}\n' for entry in result.grads)])
+    lines = [
+        f'{{{head}"{key[:-1]}": {_ENTRIES[key](entry)}}}\n'
+        for key in PARTS[result.verb]
+        if key in _ENTRIES
+        for entry in getattr(result, key) or ()
+    ]
+    return "".join(lines)
+
+
+def _part(result: Result, key: str) -> str:
+    """A list; null for what was not asked for."""
+    found = getattr(result, key)
+    if found is None:
+        return "null"
+    return _array_of(map(_ENTRIES[key], found)) if key in _ENTRIES else text([*found])
 
 
 def result_csv(result: Result) -> str:
@@ -50,7 +69,7 @@ def result_csv(result: Result) -> str:
     page = StringIO()
     rows = writer(page, lineterminator="\n")
     rows.writerow(["name", "index", "value"])
-    for entry in (*(result.values or ()), *result.grads):
+    for entry in result.arrays:
         for place, number in zip(_places(entry.array.shape), shortest(entry.array), strict=True):
             rows.writerow([entry.name, place, number])
     return page.getvalue()
@@ -98,15 +117,32 @@ def _value(entry: Entry) -> str:
 
 
 def _grad(entry: Entry) -> str:
+    return _derivative({"wrt": [*entry.wrt], "kind": entry.kind}, entry)
+
+
+def _tangent(entry: Entry) -> str:
+    return _derivative({"output": entry.output}, entry)
+
+
+def _block(entry: Entry) -> str:
+    rows, columns = entry.array.shape[: entry.rows], entry.array.shape[entry.rows :]
+    sides = {"rows": [*rows], "columns": [*columns]}
+    return _derivative({"output": entry.output, "wrt": [*entry.wrt], "kind": entry.kind, **sides}, entry)
+
+
+def _derivative(head: dict[str, Any], entry: Entry) -> str:
     import numpy as np
 
     from gradcli.report.numbers import json_array, json_number, norm
 
-    head = {"wrt": [*entry.wrt], "kind": entry.kind, "shape": [*entry.array.shape], "dtype": entry.dtype}
+    head = head | {"shape": [*entry.array.shape], "dtype": entry.dtype}
     nonfinite = int(entry.array.size - np.count_nonzero(np.isfinite(entry.array)))
     length = json_number(norm(entry.array), entry.dtype)
     facts = f'"norm": {length}, "nonfinite": {nonfinite}, "zero": {text(entry.zero)}'
     return f'{text(head)[:-1]}, {facts}, "data": {json_array(entry.array)}}}'
+
+
+_ENTRIES = {"values": _value, "grads": _grad, "tangents": _tangent, "blocks": _block, "products": _grad}
 
 
 def _places(shape: tuple[int, ...]) -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from math import prod
 from typing import Any
 
 from gradcli.record import record, replace
-from gradcli.report.arrays import Drawing, draw, shape_text
+from gradcli.report.arrays import Drawing, draw, draw_matrix, shape_text
 from gradcli.report.signs import columns, padded, printable
 from gradcli.request import Entry, Result
 
@@ -46,20 +47,29 @@ class Page:
 
 
 def page(result: Result, drawing: Drawing) -> Page:
-    """Values first where they were asked for, then gradients."""
+    """Values first where they were asked for, then derivatives."""
     grids = []
     if result.values is not None:
         grids.append(_grid("output", "value", result.values, drawing))
-    if result.verb == "grad":
-        grids.append(_grid(_by(result.grads), "gradient", result.grads, drawing))
+    if result.verb != "eval":
+        grids.append(_grid(_first(result), noun(result), result.derivatives, drawing))
     return Page(heading(result), tuple(grids))
+
+
+def noun(result: Result) -> str:
+    """What the derivatives of a result are called, one of them; the value where it has none."""
+    if result.products:
+        return "product"
+    return {"grad": "gradient", "eval": "value", "jvp": "tangent", "jac": "Jacobian", "hess": "Hessian"}[result.verb]
 
 
 def heading(result: Result) -> str:
     """`model.net · net Net · sens s.npy · numpy, 1 thread`"""
     parts = [printable(result.model).replace("\n", " "), f"net {result.net}"]
-    if result.verb == "grad":
+    if result.sens:
         parts.append(sens_text(result.sens))
+    if result.along:
+        parts.append(along_text(result))
     parts.append(f"{result.backend}, {result.threads} thread{'' if result.threads == 1 else 's'}")
     return " · ".join(parts)
 
@@ -68,10 +78,21 @@ def sens_text(sens: Sequence[dict[str, Any]]) -> str:
     """`sens: ones (implicit)`, `sens s.npy`, or one `NAME=…` for each of several outputs."""
     if all(one["kind"] == "ones" for one in sens):
         return "sens: ones (implicit)"
-    shown = [" ".join(printable(str(one.get("source") or one["kind"])).split()) for one in sens]
+    shown = [_source(one) for one in sens]
     if len(sens) == 1:
         return f"sens {shown[0]}"
     return "sens " + ", ".join(f"{one['output']}={text}" for one, text in zip(sens, shown, strict=True))
+
+
+def along_text(result: Result) -> str:
+    """`tangent x=t.npy, y=[1, 0]`, `vec x=random:1`"""
+    label = "tangent" if result.verb == "jvp" else "vec"
+    return f"{label} " + ", ".join(f"{one['wrt']}={_source(one)}" for one in result.along or ())
+
+
+def _source(one: dict[str, Any]) -> str:
+    """What was given, on one line."""
+    return " ".join(printable(str(one.get("source") or one["kind"])).split())
 
 
 def zero_text(zero: dict[str, Any] | None) -> str:
@@ -82,17 +103,17 @@ def zero_text(zero: dict[str, Any] | None) -> str:
     return f"{zero['reason']} at {places}" if places else str(zero["reason"])
 
 
-def _by(grads: Sequence[Entry]) -> str:
-    """The title of the first column: `input` and `param` where all are, `by` where they are mixed."""
-    kinds = {entry.kind for entry in grads}
+def _first(result: Result) -> str:
+    """The title of the first column: `input` and `param` where all are by such, `by` where they are mixed."""
+    if result.tangents or result.blocks:
+        return "output" if result.tangents else "block"
+    kinds = {entry.kind for entry in result.derivatives}
     return kinds.pop() if len(kinds) == 1 else "by" if kinds else "input"
 
 
 def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
     titles = (first, "shape", "dtype", last)
-    plain = [
-        ((entry.name.removeprefix("value/"),), (shape_text(entry.array.shape),), (entry.dtype,)) for entry in entries
-    ]
+    plain = [((_name(entry),), (_shape(entry, first),), (entry.dtype,)) for entry in entries]
     if drawing.width is not None:
         beside = Grid(titles[:3], tuple(plain)).widths()
         left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
@@ -100,8 +121,28 @@ def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> 
     return Grid(titles, tuple((*cells, _drawn(entry, drawing)) for cells, entry in zip(plain, entries, strict=True)))
 
 
+def _name(entry: Entry) -> str:
+    return entry.name.removeprefix("value/") if entry.kind == "value" else entry.name
+
+
+def _shape(entry: Entry, first: str) -> str:
+    """`2×3`; of a block `2×3 × 4`, the output's before the input's."""
+    shape = entry.array.shape
+    if first != "block":
+        return shape_text(shape)
+    return f"{shape_text(shape[: entry.rows])} × {shape_text(shape[entry.rows :])}"
+
+
 def _drawn(entry: Entry, drawing: Drawing) -> Cell:
     """The array; where it is all zero, why: `[0  0  0]   (no path)`."""
-    *lines, last = draw(entry.array, drawing)
+    *lines, last = draw_matrix(_matrix(entry), drawing) if entry.rows else draw(entry.array, drawing)
     why = zero_text(entry.zero)
     return (*lines, f"{last}{' ' * GAP}({why})" if why else last)
+
+
+def _matrix(entry: Entry) -> Any:
+    """A block of many dims as a matrix: a row for each element of the output, a column for each of the input."""
+    rows, columns = entry.array.shape[: entry.rows], entry.array.shape[entry.rows :]
+    if not rows or not columns or entry.array.ndim == 2:
+        return entry.array
+    return entry.array.reshape(prod(rows), prod(columns))

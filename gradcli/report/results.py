@@ -42,7 +42,7 @@ def store(result: Result, path: Path) -> None:
     """Writes every array of `result` to `path` under its name, whole or not at all; raises ModelError."""
     from gradcli.data.write import write_arrays
 
-    write_arrays(path, {entry.name: entry.array for entry in (*(result.values or ()), *result.grads)})
+    write_arrays(path, {entry.name: entry.array for entry in result.arrays})
 
 
 def nonfinite(result: Result) -> list[tuple[str, int, int]]:
@@ -50,7 +50,7 @@ def nonfinite(result: Result) -> list[tuple[str, int, int]]:
     import numpy as np
 
     found = []
-    for entry in (*(result.values or ()), *result.grads):
+    for entry in result.arrays:
         bad = int(entry.array.size - np.count_nonzero(np.isfinite(entry.array)))
         if bad:
             found.append((entry.name, bad, entry.array.size))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gradcli.report.layout import GAP, INDENT, Page
 
-NAMES = ("output", "input", "param", "at", "by")  # titles of the first column
+NAMES = ("output", "input", "param", "at", "by", "block")  # titles of the first column
 STYLES = dict.fromkeys(NAMES, "cyan") | {"shape": "dim", "dtype": "dim"}
 
 
