@@ -132,6 +132,38 @@ class CheckedNet:
     skipped: str = ""  # why it could not be checked alone
 
 
+@record(eq=False)
+class SparseMatrix:
+    """A Jacobian or Hessian in compressed rows, with how it was found.
+
+    Row r has `data[indptr[r] : indptr[r + 1]]` in the columns `indices[…]`, sorted; an element of the pattern is kept
+    where it is zero, too. Rows count the elements of the output, columns those of the input.
+    """
+
+    data: np.ndarray[Any, Any]
+    indices: np.ndarray[Any, Any]
+    indptr: np.ndarray[Any, Any]
+    shape: tuple[int, int]
+    output: tuple[int, ...]  # the shape of what is differentiated
+    input: tuple[int, ...]  # the shape of what it is differentiated by
+    colors: int
+    mode: Literal["forward", "reverse", "star"]
+
+    @property
+    def passes(self) -> int:
+        """In how many directions derivatives were taken: one for each colour."""
+        return self.colors
+
+    @property
+    def nnz(self) -> int:
+        return len(self.data)
+
+    @property
+    def density(self) -> float:
+        """The share of elements that can be other than zero."""
+        return self.nnz / max(self.shape[0] * self.shape[1], 1)
+
+
 Stage = Literal["ast", "graph", "grad", "optimized"]
 
 

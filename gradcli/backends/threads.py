@@ -70,8 +70,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _functions(names: tuple[str, ...]) -> Iterator[Callable[..., Any]]:
+_found: dict[tuple[str, ...], list[Callable[..., Any]]] = {}  # looking for them takes longer than a small plan
+
+
+def _functions(names: tuple[str, ...]) -> list[Callable[..., Any]]:
     """Functions of these names in the BLAS libraries that are loaded; at most one of each library."""
+    if not _found.get(names):
+        _found[names] = list(_search(names))
+    return _found[names]
+
+
+def _search(names: tuple[str, ...]) -> Iterator[Callable[..., Any]]:
     import ctypes
 
     for path in _loaded():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,6 +21,8 @@ from gradcli.syntax.diagnostics import ModelError, fail
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from gradcli.request import SparseMatrix
 
     Array = np.ndarray[Any, Any]
 
@@ -42,11 +44,39 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     check_target(path)
     native = {name: _native(np.asarray(array)) for name, array in arrays.items()}
     write = _writer(path, native)
+    replace_file(path, lambda stream: write(stream, native))
+
+
+def write_sparse(path: Path, matrix: SparseMatrix) -> None:
+    """Writes a matrix as the compressed rows that `scipy.sparse.load_npz` reads; raises ModelError as `write_arrays`.
+
+    Numbers of columns are i32 where they fit, f16 becomes f32, which is the narrowest float that SciPy computes with.
+    """
+    import numpy as np
+
+    check_target(path)
+    if path.suffix.lower() != ".npz":
+        help = f"use `{path.with_suffix('.npz').name}`"
+        raise fail("DAT041", f"{path} cannot hold a sparse matrix: it is written as .npz", help=help)
+    index = np.int32 if max(*matrix.shape, matrix.nnz) < 1 << 31 else np.int64
+    data = matrix.data.astype(np.float32) if matrix.data.itemsize == 2 else matrix.data
+    arrays = {
+        "indices": matrix.indices.astype(index),
+        "indptr": matrix.indptr.astype(index),
+        "format": np.asarray(b"csr"),
+        "shape": np.asarray(matrix.shape, np.int64),
+        "data": data,
+    }
+    replace_file(path, lambda stream: _write_npz(stream, {name: _native(array) for name, array in arrays.items()}))
+
+
+def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """The file at `path` becomes what `write` writes, in one step, or stays as it is. Raises ModelError DAT040."""
     target = Path(os.path.realpath(path))  # a link keeps being one, and what it leads to is replaced
     part = target.parent / f".gradcli-{os.getpid()}-{os.urandom(6).hex()}.part"
     try:
         with open(part, "xb") as stream:
-            write(stream, native)
+            write(stream)
             stream.flush()
             _keep_mode(target, stream.fileno())
             os.fsync(stream.fileno())

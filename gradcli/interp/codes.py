@@ -186,6 +186,9 @@ _PAGES = (
           "factor. Where rounding alone has made one negative, a small multiple of `eye(n)` mends it.",
           "gradcli eval -e 'cholesky(x)' -i x='[[1, 2], [2, 1]]'",
           "gradcli eval -e 'cholesky(x)' -i x='[[2, 1], [1, 2]]'"),
+    Entry("NUM008", "the pattern is dense", "A sparse matrix stores every element that can be other than zero, up to "
+          "50,000,000. Where nearly every output depends on nearly every input there is nothing to save: a product with a "
+          "vector needs no matrix.", "", ""),
     Entry("NUM010", "an expectation does not hold", "The message gives the worst element, both values and the tolerance.", "", ""),
     Entry("DAT101", "data is missing", "An input is fed by `-i`, `--inputs`, an `input` item with `= …`, or its default.",
           "gradcli grad -e 'x * y' -i x=1",

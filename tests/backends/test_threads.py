@@ -29,6 +29,7 @@ def test_without_a_wish_it_is_what_blas_uses() -> None:
 
 def test_the_environment_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_loaded", list)
+    monkeypatch.setattr(threads, "_found", {})
     for name in threads.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert threads.threads_in_use(None) == threads.cores()

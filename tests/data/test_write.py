@@ -16,7 +16,9 @@ from hypothesis.extra import numpy as arrays_of
 
 from gradcli.data import write
 from gradcli.data.read import open_archive, open_array
-from gradcli.data.write import write_arrays
+from gradcli.data.write import write_arrays, write_sparse
+from gradcli.record import replace
+from gradcli.request import SparseMatrix
 from gradcli.syntax.diagnostics import Diagnostic, ModelError
 
 ARRAYS = {
@@ -211,3 +213,41 @@ def test_equal_arrays_give_equal_files(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         write_arrays(tmp_path / name, ARRAYS)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+# ── sparse matrices ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sparse(dtype: str = "f8") -> SparseMatrix:
+    """[[1, 0, 2], [0, 0, 0]]"""
+    data = np.array([1, 2], dtype)
+    return SparseMatrix(data, np.array([0, 2]), np.array([0, 2, 2]), (2, 3), (2,), (3,), 2, "forward")
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("f8", "<f8"), ("f4", "<f4"), ("f2", "<f4")])
+def test_a_sparse_matrix_has_the_layout_of_scipy(dtype: str, stored: str, tmp_path: Path) -> None:
+    """What `scipy.sparse.save_npz` writes of `csr_matrix([[1, 0, 2], [0, 0, 0]])`: names, dtypes and shapes."""
+    write_sparse(tmp_path / "j.npz", sparse(dtype))
+    with np.load(tmp_path / "j.npz") as found:
+        assert found.files == ["indices", "indptr", "format", "shape", "data"]
+        assert [(a.dtype.str, a.shape) for a in found.values()] == [
+            ("<i4", (2,)), ("<i4", (3,)), ("|S3", ()), ("<i8", (2,)), (stored, (2,))
+        ]  # fmt: skip
+        assert found["format"].item() == b"csr"
+        assert [found[name].tolist() for name in ("indices", "indptr", "shape", "data")] == [
+            [0, 2], [0, 2, 2], [2, 3], [1, 2]
+        ]  # fmt: skip
+
+
+def test_numbers_of_columns_are_wide_where_there_are_many(tmp_path: Path) -> None:
+    write_sparse(tmp_path / "j.npz", replace(sparse(), shape=(2, 1 << 31)))
+    with np.load(tmp_path / "j.npz") as found:
+        assert (found["indices"].dtype, found["indptr"].dtype) == (np.int64, np.int64)
+
+
+@pytest.mark.parametrize("name", ["j.npy", "j.csv", "j.txt"])
+def test_a_sparse_matrix_is_written_as_npz_only(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        write_sparse(tmp_path / name, sparse())
+    assert caught.value.diagnostics[0].code == "DAT041"
+    assert not list(tmp_path.iterdir())
