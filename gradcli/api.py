@@ -211,6 +211,8 @@ def run(file: ModelFile, request: Request) -> Result:
         from gradcli.running import evaluate, gradients
 
         work = evaluate if request.verb == "eval" else gradients
+    elif request.sparse:
+        from gradcli.sparse_blocks import run as work
     else:
         from gradcli.matrices import run as work
     return work(file, program, prepared, request, machine)

@@ -16,12 +16,12 @@ OPTIONS: dict[Verb, tuple[str, ...]] = {  # of each verb; all other keywords are
     "grad": (*RUNNING, *SELECTING, "sens", "order"),
     "eval": (*RUNNING, *SELECTING, "sens", "order"),
     "jvp": (*RUNNING, *SELECTING, "tangent", "order"),
-    "jac": (*RUNNING, *SELECTING, "order"),
-    "hess": (*RUNNING, *SELECTING, "sens", "vec"),
+    "jac": (*RUNNING, *SELECTING, "order", "sparse"),
+    "hess": (*RUNNING, *SELECTING, "sens", "vec", "sparse"),
 }
 ALONG = ("tangent", "vec")  # what a direction is called, in jvp and in hess
 BACKENDS = ("auto", "numpy", "cupy")
-FLAGS = ("get_all", "get_by_list", "value", "fast_math")
+FLAGS = ("get_all", "get_by_list", "value", "sparse", "fast_math")
 NUMBERS = {"device": 0, "threads": 1, "memory": 1}  # options that are whole numbers, and the least they may be
 
 

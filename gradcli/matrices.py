@@ -157,11 +157,11 @@ def _tangents(
     moved = [t.position for t in scene.targets if t.name in given]
     graph = directional(scene.graph, moved, floats, order)
     rows = tuple(
-        Row(prepared.outputs[k], "tangent", (), _reason(lambda: scene.graph, moved, [k]), prepared.outputs[k])
+        Row(prepared.outputs[k], "tangent", (), structural(lambda: scene.graph, moved, [k]), prepared.outputs[k])
         for k in floats
     )
     mode = _mode(["forward"], 1) if order == 1 else f"order {order} along one direction"
-    notes = _left_out(prepared, scene, floats)
+    notes = left_out(prepared, scene, floats)
     return Derivation(graph, "tangents", rows, _extras("along", given, scene), None, given, notes, mode)
 
 
@@ -182,13 +182,13 @@ def _jacobian(prepared: Prepared, scene: Scene, floats: list[int], order: int, m
         chosen, passes = [*range(len(graph.outputs))], passes * count
     rows = tuple(
         Row(
-            name, by[-1].kind, tuple(t.name for t in by), _reason(lambda: below, [position], [end]),
+            name, by[-1].kind, tuple(t.name for t in by), structural(lambda: below, [position], [end]),
             prepared.outputs[k], scene.graph.outputs[k].rank,
         )
         for name, (k, by), (end, position) in zip(names, places, ends, strict=True)
     )  # fmt: skip
     mode = _mode(modes, passes, input=_size(scene.graph.inputs, wrt), output=_size(scene.graph.outputs, floats))
-    return Derivation(graph, "blocks", rows, notes=_left_out(prepared, scene, floats), mode=mode)
+    return Derivation(graph, "blocks", rows, notes=left_out(prepared, scene, floats), mode=mode)
 
 
 def _hessian(
@@ -201,8 +201,8 @@ def _hessian(
     avals = [_block(scene, inputs[a.position].aval, [b]) for a, b in pairs]
     refuse_dense("Hessian", [*zip(names, avals, strict=True)], machine, HELP["hess"])
     wrt = [t.position for t in scene.targets]
-    made = matrix.hessian(scene.graph, wrt, floats, _weighting(sens))
-    reason = _second(scene, floats, sens)
+    made = matrix.hessian(scene.graph, wrt, floats, weighting(sens))
+    reason = reasons_of_second(scene, floats, sens)
     output = prepared.outputs[floats[0]] if len(floats) == 1 else None
     rows = tuple(
         Row(
@@ -214,7 +214,7 @@ def _hessian(
     size = _size(inputs, wrt)
     mode = _mode(["reverse", "forward"], size, input=size)
     graph = outputs_from(made, len(scene.graph.outputs))
-    return Derivation(graph, "blocks", rows, _sens(prepared, scene, floats, sens), sens, mode=mode)
+    return Derivation(graph, "blocks", rows, sens_extras(prepared, scene, floats, sens), sens, mode=mode)
 
 
 def _products(
@@ -222,10 +222,10 @@ def _products(
 ) -> Derivation:
     wrt = [t.position for t in scene.targets]
     moved = [t.position for t in scene.targets if t.name in given]
-    made = matrix.hvp(scene.graph, wrt, floats, _weighting(sens), moved)
-    reason = _second(scene, floats, sens)
+    made = matrix.hvp(scene.graph, wrt, floats, weighting(sens), moved)
+    reason = reasons_of_second(scene, floats, sens)
     rows = tuple(Row(t.name, t.kind, (t.name,), reason(moved, k)) for k, t in enumerate(scene.targets))
-    extras = (*_sens(prepared, scene, floats, sens), *_extras("along", given, scene))
+    extras = (*sens_extras(prepared, scene, floats, sens), *_extras("along", given, scene))
     graph = outputs_from(made, len(scene.graph.outputs))
     return Derivation(graph, "products", rows, extras, sens, given, mode=_mode(["reverse", "forward"], 1))
 
@@ -249,26 +249,26 @@ def _with_values(graph: Graph, derivative: Graph) -> Graph:
     return builder.close([*values, *builder.inline(derivative, inputs)])
 
 
-def _weighting(sens: Mapping[str, Given] | None) -> matrix.Sens:
+def weighting(sens: Mapping[str, Given] | None) -> matrix.Sens:
     return "ones" if sens is None else "inputs"
 
 
-def _second(
+def reasons_of_second(
     scene: Scene, floats: Sequence[int], sens: Mapping[str, Given] | None
 ) -> Callable[[Sequence[int], int], Reason]:
     """Of gradient k by the inputs that move: why it would be zero. The gradients are made if anybody asks."""
     wrt = [t.position for t in scene.targets]
     count = len(scene.graph.outputs)
-    gradients = cache(lambda: outputs_from(reverse(scene.graph, wrt, sens=_weighting(sens), outputs=floats), count))
+    gradients = cache(lambda: outputs_from(reverse(scene.graph, wrt, sens=weighting(sens), outputs=floats), count))
 
     def reason(moved: Sequence[int], k: int) -> Reason:
-        first = [_reason(lambda: scene.graph, positions, floats) for positions in (moved, [wrt[k]])]
-        return _any_of([*first, _reason(gradients, moved, [k])])
+        first = [structural(lambda: scene.graph, positions, floats) for positions in (moved, [wrt[k]])]
+        return _any_of([*first, structural(gradients, moved, [k])])
 
     return reason
 
 
-def _reason(graph: Callable[[], Graph], moved: Sequence[int], outputs: Sequence[int]) -> Reason:
+def structural(graph: Callable[[], Graph], moved: Sequence[int], outputs: Sequence[int]) -> Reason:
     """Why some outputs of a graph do not change with the inputs that move."""
 
     def why() -> dict[str, object] | None:
@@ -294,7 +294,7 @@ def _extras(option: str, given: Mapping[str, Given], scene: Scene) -> tuple[Extr
     return tuple(Extra(option, name, one, avals[name]) for name, one in given.items())
 
 
-def _sens(
+def sens_extras(
     prepared: Prepared, scene: Scene, floats: Sequence[int], sens: Mapping[str, Given] | None
 ) -> tuple[Extra, ...]:
     if sens is None:
@@ -310,7 +310,7 @@ def _block(scene: Scene, of: Aval, by: Sequence[Target]) -> Aval:
     return Aval((*of.shape, *(size for shape in inputs for size in shape)), of.dtype)
 
 
-def _left_out(prepared: Prepared, scene: Scene, floats: Sequence[int]) -> tuple[Diagnostic, ...]:
+def left_out(prepared: Prepared, scene: Scene, floats: Sequence[int]) -> tuple[Diagnostic, ...]:
     left = [
         f"{name} ({v.aval})"
         for name, v in zip(prepared.outputs, scene.graph.outputs, strict=True)

@@ -11,6 +11,7 @@ from gradcli.interp.program import Prepared, Program
 from gradcli.ir.graph import Graph
 from gradcli.record import record
 from gradcli.request import ModelFile, Request
+from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
     from gradcli.plan import Plan
@@ -58,7 +59,11 @@ def _by_name(given: Any, slots: Mapping[str, int]) -> Mapping[str, Any]:
 
 
 def plan(file: ModelFile, request: Request, machine: Machine) -> Planned:
-    """Raises ModelError as the verb does."""
+    """Raises ModelError as the verb does, and USE005 for sparse matrices, whose pattern may follow from data."""
+    if request.sparse:
+        raise fail(
+            "USE005", "a callable gives dense matrices", help=f"`net.{request.verb}(…, sparse=True)` at each call"
+        )
     program = api.open_program(file, request)
     prepared = api.read_params(program.prepare(request.net, api.read_feeds(program, request)), request)
     graph, names, extras = _derived(program, prepared, request, machine)

@@ -19,7 +19,7 @@ from gradcli.asking import ALONG, OPTIONS, asked, const_texts, mapping_of
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.planning import Planned, plan
 from gradcli.record import replace
-from gradcli.request import ModelFile, Request, Result, Verb
+from gradcli.request import ModelFile, Request, Result, SparseMatrix, Verb
 from gradcli.syntax.diagnostics import fail
 
 
@@ -50,8 +50,12 @@ class Arrays(Sequence[Any]):
         return list(self._arrays.items())
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}: {a.dtype}{list(a.shape)}" for name, a in self._arrays.items())
+        inside = ", ".join(f"{name}: {_dtype(a)}{list(a.shape)}" for name, a in self._arrays.items())
         return f"Arrays({inside})"
+
+
+def _dtype(array: Any) -> str:
+    return f"sparse {array.data.dtype}" if isinstance(array, SparseMatrix) else str(array.dtype)
 
 
 def load(path: str | PathLike[str], *, net: str | None = None, consts: Mapping[str, Any] | None = None) -> Net:
@@ -101,8 +105,10 @@ class Net:
     def jac(self, **options: Any) -> Arrays:
         """The Jacobian as blocks: `J["out/x"]` has the dims of `out`, then those of `x`.
 
-        Options say by what, as in `grad`. With `order=2`, `J["out/x,y"]` has the dims of `out`, `x` and `y`. Raises
-        ModelError: NUM001 where the blocks would not fit into memory, DIF001 to DIF003 where there is no derivative.
+        Options say by what, as in `grad`. With `order=2`, `J["out/x,y"]` has the dims of `out`, `x` and `y`. With
+        `sparse=True` a block is a matrix in compressed rows, of elements of the one by elements of the other: `data`,
+        `indices`, `indptr`, `shape`. Raises ModelError: NUM001 where the blocks would not fit into memory, DIF001 to
+        DIF003 where there is no derivative, NUM008 for a sparse one that is dense.
         """
         return _arrays(self.run("jac", **options))
 
@@ -110,8 +116,9 @@ class Net:
         """The Hessian of the outputs, summed or weighted by `sens`: `H["x/y"]` has the dims of `x`, then those of `y`.
 
         With `vec={"x": v}` it is instead its product with `v`, without the matrix: `p["x"]` has the shape of `x`. A
-        vector has the shape and dtype of its input or param; where one is selected, the array alone will do. Raises
-        ModelError: NUM001 where the blocks would not fit into memory, DIF009 for a vector of what is not selected.
+        vector has the shape and dtype of its input or param; where one is selected, the array alone will do.
+        `sparse=True` is as in `jac`. Raises ModelError: NUM001 where the blocks would not fit into memory, DIF009 for a
+        vector of what is not selected.
         """
         return _arrays(self.run("hess", **options))
 
@@ -131,7 +138,7 @@ class Net:
 
 
 def _arrays(result: Result) -> Arrays:
-    return Arrays({e.name: e.array for e in result.arrays})
+    return Arrays({e.name: e.array if e.matrix is None else e.matrix for e in result.arrays})
 
 
 class Compiled:

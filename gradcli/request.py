@@ -41,6 +41,7 @@ class Request:
     sens_arrays: Any = None  # Python API: an array, or a mapping/tuple of arrays
     along: tuple[str, ...] = ()  # `--tangent` of jvp, `--vec` of hess, as typed
     along_arrays: Any = None
+    sparse: bool = False
     order: int = 1
     value: bool = False
     at: str | None = None
@@ -64,6 +65,14 @@ class Entry:
     zero: dict[str, Any] | None = None
     output: str | None = None
     rows: int = 0
+    matrix: SparseMatrix | None = None  # of a sparse block; `array` holds its elements
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of a block: the dims of what is differentiated, and those of what by."""
+        if self.matrix is not None:
+            return self.matrix.output, self.matrix.input
+        return self.array.shape[: self.rows], self.array.shape[self.rows :]
 
 
 @record

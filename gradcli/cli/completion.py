@@ -8,8 +8,15 @@ from gradcli.cli.verbs import VERBS
 from gradcli.record import record
 
 SHELLS = ("bash", "zsh", "fish")
-WORDS = {"--format": {"check": "full oneline json github sarif", "test": "plain json jsonl"}}
 FORMATS = "table plain json jsonl csv"
+WORDS = {
+    "--format": {
+        "check": "full oneline json github sarif",
+        "test": "plain json jsonl",
+        "jac": f"{FORMATS} svg",
+        "hess": f"{FORMATS} svg",
+    }
+}
 STAGES = "ast graph grad optimized"
 
 

@@ -2,9 +2,22 @@
 
 from typing import Annotated
 
-from gradcli.cli.options import Data, Engine, Model, Order, Output, Selection, Voice, Weighting, option, request_of
+from gradcli.cli.options import (
+    FORMATS,
+    Data,
+    Engine,
+    Model,
+    Order,
+    Output,
+    Selection,
+    Voice,
+    Weighting,
+    option,
+    request_of,
+)
 from gradcli.cli.performing import Comparing, perform
 from gradcli.record import record
+from gradcli.syntax.diagnostics import fail
 
 
 @record
@@ -28,6 +41,27 @@ class Vectors:
                help="Its product with this vector instead of the matrix: a file, an expression, random:SEED, "
                     "basis:0,0. Inputs not named have zeros. Repeatable."),
     ] = None  # fmt: skip
+
+
+@record
+class Sparse:
+    """Whether matrices are stored whole."""
+
+    sparse: Annotated[
+        bool,
+        option("--sparse", panel="Derivative",
+               help="Only the elements that can be other than zero; --format svg draws where they are."),
+    ] = False  # fmt: skip
+
+    def settle(self, comparing: Comparing, output: Output) -> None:
+        """Raises ModelError USE005 where options disagree."""
+        if self.sparse and comparing.check is not None:
+            raise fail("USE005", "`--sparse` and `--check` do not go together", help="leave out one of them")
+        if not self.sparse and output.format == "svg":
+            raise fail("USE005", "`--format svg` draws a sparse matrix", help="add `--sparse`")
+
+
+MATRIX_FORMATS = (*FORMATS, "svg")
 
 
 def jvp_verb(
@@ -60,6 +94,7 @@ def jac_verb(
     model: Model,
     selection: Selection,
     order: Order,
+    sparse: Sparse,
     comparing: Comparing,
     data: Data,
     engine: Engine,
@@ -75,10 +110,18 @@ def jac_verb(
     Examples:
     gradcli jac model.net --get-all
     gradcli jac -e '[x[0] * x[1], sum(x)]' -i x='[2, 3]' --json
+    gradcli jac model.net --sparse --format svg > pattern.svg
     """
-    chosen = {"verb": "jac", "value": comparing.value, **selection.request(), **order.request()}
+    sparse.settle(comparing, output)
+    chosen = {
+        "verb": "jac",
+        "value": comparing.value,
+        "sparse": sparse.sparse,
+        **selection.request(),
+        **order.request(),
+    }
     request = request_of(model, data, engine, **chosen)
-    return perform(model.file(), request, output, voice, comparing)
+    return perform(model.file(), request, output, voice, comparing, MATRIX_FORMATS)
 
 
 def hess_verb(
@@ -86,6 +129,7 @@ def hess_verb(
     selection: Selection,
     weighting: Weighting,
     vectors: Vectors,
+    sparse: Sparse,
     comparing: Comparing,
     data: Data,
     engine: Engine,
@@ -104,6 +148,13 @@ def hess_verb(
     gradcli hess -e 'x**2 * y' -i x=4 -i y=5 --get-all
     gradcli hess model.net --wrt params --vec l1.w=v.npy
     """
-    chosen = {"verb": "hess", "value": comparing.value, **selection.request(), **weighting.request()}
+    sparse.settle(comparing, output)
+    chosen = {
+        "verb": "hess",
+        "value": comparing.value,
+        "sparse": sparse.sparse,
+        **selection.request(),
+        **weighting.request(),
+    }
     request = request_of(model, data, engine, along=tuple(vectors.vec or ()), **chosen)
-    return perform(model.file(), request, output, voice, comparing)
+    return perform(model.file(), request, output, voice, comparing, MATRIX_FORMATS)

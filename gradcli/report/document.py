@@ -70,7 +70,7 @@ def result_csv(result: Result) -> str:
     rows = writer(page, lineterminator="\n")
     rows.writerow(["name", "index", "value"])
     for entry in result.arrays:
-        for place, number in zip(_places(entry.array.shape), shortest(entry.array), strict=True):
+        for place, number in zip(_places(entry), shortest(entry.array), strict=True):
             rows.writerow([entry.name, place, number])
     return page.getvalue()
 
@@ -125,7 +125,7 @@ def _tangent(entry: Entry) -> str:
 
 
 def _block(entry: Entry) -> str:
-    rows, columns = entry.array.shape[: entry.rows], entry.array.shape[entry.rows :]
+    rows, columns = entry.sides
     sides = {"rows": [*rows], "columns": [*columns]}
     return _derivative({"output": entry.output, "wrt": [*entry.wrt], "kind": entry.kind, **sides}, entry)
 
@@ -135,20 +135,29 @@ def _derivative(head: dict[str, Any], entry: Entry) -> str:
 
     from gradcli.report.numbers import json_array, json_number, norm
 
-    head = head | {"shape": [*entry.array.shape], "dtype": entry.dtype}
+    matrix = entry.matrix
+    head = head | {"shape": [*(entry.array.shape if matrix is None else matrix.shape)], "dtype": entry.dtype}
     nonfinite = int(entry.array.size - np.count_nonzero(np.isfinite(entry.array)))
     length = json_number(norm(entry.array), entry.dtype)
     facts = f'"norm": {length}, "nonfinite": {nonfinite}, "zero": {text(entry.zero)}'
+    if matrix is not None:
+        found = {"format": "csr", "colors": matrix.colors, "mode": matrix.mode}
+        places = f'"indptr": {json_array(matrix.indptr)}, "indices": {json_array(matrix.indices)}'
+        facts += f", {text(found)[1:-1]}, {places}"
     return f'{text(head)[:-1]}, {facts}, "data": {json_array(entry.array)}}}'
 
 
 _ENTRIES = {"values": _value, "grads": _grad, "tangents": _tangent, "blocks": _block, "products": _grad}
 
 
-def _places(shape: tuple[int, ...]) -> Iterator[str]:
+def _places(entry: Entry) -> Iterator[str]:
+    """The index of each element, `1,2`; of a sparse block its row and column."""
     from itertools import product
 
-    return (",".join(map(str, place)) for place in product(*map(range, shape)))
+    from gradcli.report.blocks import elements
+
+    places = product(*map(range, entry.array.shape)) if entry.matrix is None else elements(entry.matrix)
+    return (",".join(map(str, place)) for place in places)
 
 
 def _case(case: CaseResult) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from math import prod
 from typing import Any
 
 from gradcli.record import record, replace
-from gradcli.report.arrays import Drawing, draw, draw_matrix, shape_text
+from gradcli.report.arrays import Drawing, draw, shape_text
+from gradcli.report.blocks import draw_block, shape_of
 from gradcli.report.signs import columns, padded, printable
 from gradcli.request import Entry, Result
 
 INDENT, GAP = 2, 3
 NARROWEST = 24  # columns that an array gets on however narrow a terminal
+
+BLOCK = "block"  # the title of the first column of matrices
 
 Cell = tuple[str, ...]  # the lines of one cell
 
@@ -106,43 +108,33 @@ def zero_text(zero: dict[str, Any] | None) -> str:
 def _first(result: Result) -> str:
     """The title of the first column: `input` and `param` where all are by such, `by` where they are mixed."""
     if result.tangents or result.blocks:
-        return "output" if result.tangents else "block"
+        return "output" if result.tangents else BLOCK
     kinds = {entry.kind for entry in result.derivatives}
     return kinds.pop() if len(kinds) == 1 else "by" if kinds else "input"
 
 
 def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
     titles = (first, "shape", "dtype", last)
-    plain = [((_name(entry),), (_shape(entry, first),), (entry.dtype,)) for entry in entries]
+    plain = [
+        ((_name(entry),), (shape_of(entry) if first == BLOCK else shape_text(entry.array.shape),), (entry.dtype,))
+        for entry in entries
+    ]
     if drawing.width is not None:
         beside = Grid(titles[:3], tuple(plain)).widths()
         left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
         drawing = replace(drawing, width=max(left, NARROWEST))
-    return Grid(titles, tuple((*cells, _drawn(entry, drawing)) for cells, entry in zip(plain, entries, strict=True)))
+    return Grid(
+        titles,
+        tuple((*cells, _drawn(entry, drawing, first == BLOCK)) for cells, entry in zip(plain, entries, strict=True)),
+    )
 
 
 def _name(entry: Entry) -> str:
     return entry.name.removeprefix("value/") if entry.kind == "value" else entry.name
 
 
-def _shape(entry: Entry, first: str) -> str:
-    """`2×3`; of a block `2×3 × 4`, the output's before the input's."""
-    shape = entry.array.shape
-    if first != "block":
-        return shape_text(shape)
-    return f"{shape_text(shape[: entry.rows])} × {shape_text(shape[entry.rows :])}"
-
-
-def _drawn(entry: Entry, drawing: Drawing) -> Cell:
+def _drawn(entry: Entry, drawing: Drawing, block: bool) -> Cell:
     """The array; where it is all zero, why: `[0  0  0]   (no path)`."""
-    *lines, last = draw_matrix(_matrix(entry), drawing) if entry.rows else draw(entry.array, drawing)
+    *lines, last = draw_block(entry, drawing) if block else draw(entry.array, drawing)
     why = zero_text(entry.zero)
     return (*lines, f"{last}{' ' * GAP}({why})" if why else last)
-
-
-def _matrix(entry: Entry) -> Any:
-    """A block of many dims as a matrix: a row for each element of the output, a column for each of the input."""
-    rows, columns = entry.array.shape[: entry.rows], entry.array.shape[entry.rows :]
-    if not rows or not columns or entry.array.ndim == 2:
-        return entry.array
-    return entry.array.reshape(prod(rows), prod(columns))

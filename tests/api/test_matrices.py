@@ -214,3 +214,14 @@ def test_a_value_beside(net: Any) -> None:
     value, tangent = f(x=X, y=Y, tangent={"x": T})
     same(value, 2 * X * X * Y)
     same(tangent, 4 * X * Y * T)
+
+
+def test_sparse_matrices(net: Any) -> None:
+    found = net.jac(x=X, y=Y, get_all=True, sparse=True)
+    assert repr(found) == "Arrays(out/x: sparse float64[2, 2], out/y: sparse float64[2, 2])"
+    matrix = found["out/x"]
+    assert (matrix.shape, [*matrix.indptr], [*matrix.indices]) == ((2, 2), [0, 1, 2], [0, 1])
+    same(matrix.data, np.diag(BY_X))
+    same(net.hess(x=X, y=Y, sparse=True, sens=T)["x/x"].data, 4 * Y * T)
+    refusal(lambda: net.compile("jac", sparse=True)(x=X, y=Y), "USE005")
+    refusal(lambda: net.hess(x=X, y=Y, sparse=True, vec=T), "USE005")
