@@ -28,9 +28,9 @@ FIRST_LIMIT = 0.05
 ODE_STEPS, ODE_SIZE, BOUND = 10_000, 1_000, 8_000_000
 
 RECURRENCE = f"""
-net main(h: f64[{SIZE}], w: f64[{SIZE}, {SIZE}]) -> f64 {{
+net main(h: f64[{SIZE}], w: f64[{SIZE}]) -> f64 {{
   for i in 0..{STEPS} {{
-    h = tanh(w @ h + 0.1 * sin(h))
+    h = h + 0.01 * w * sin(h)
   }}
   return sum(h * h)
 }}
@@ -51,7 +51,7 @@ def data() -> tuple[Any, Any]:
     import numpy as np
 
     random = np.random.default_rng(0)
-    return random.normal(size=SIZE), random.normal(size=(SIZE, SIZE)) / SIZE**0.5
+    return random.normal(size=SIZE), random.normal(size=SIZE)
 
 
 def gradcli_side(written_out: bool) -> tuple[float, Any]:
@@ -62,7 +62,7 @@ def gradcli_side(written_out: bool) -> tuple[float, Any]:
     if written_out:
         loops.ROLLED_FROM = STEPS + 1
     h, w = data()
-    gradcli.compile("net f(x) = sum(x @ x)").grad(x=w)  # what is loaded once a process
+    gradcli.compile("net f(x) = sum(x * x)").grad(x=w)  # what is loaded once a process
     start = time.perf_counter()
     found = gradcli.compile(RECURRENCE).grad(h=h, w=w, wrt="w")["w"]
     return time.perf_counter() - start, found
@@ -77,11 +77,11 @@ def jax_side() -> tuple[float, Any]:
 
     def main(w: Any, h: Any) -> Any:
         for _ in range(STEPS):
-            h = jnp.tanh(w @ h + 0.1 * jnp.sin(h))
+            h = h + 0.01 * w * jnp.sin(h)
         return jnp.sum(h * h)
 
     h, w = data()
-    jax.block_until_ready(jax.jit(jax.grad(lambda x: jnp.sum(x @ x)))(w))
+    jax.block_until_ready(jax.jit(jax.grad(lambda x: jnp.sum(x * x)))(w))
     start = time.perf_counter()
     found = jax.block_until_ready(jax.jit(jax.grad(main))(w, h))
     return time.perf_counter() - start, found
@@ -100,7 +100,9 @@ def serve(side: str) -> None:
 
 
 def asked(side: str) -> tuple[float, list[float]]:
-    ran = subprocess.run([sys.executable, __file__, "--side", side], capture_output=True, text=True, check=True, cwd=ROOT)
+    ran = subprocess.run(
+        [sys.executable, __file__, "--side", side], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     seconds, found = json.loads(ran.stdout)
     return seconds, found
 

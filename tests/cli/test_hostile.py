@@ -81,7 +81,7 @@ TEXTS = {
     "an import of a folder": ('import "." as m\nnet f(x) = x\ninput x = 1.0\n', "NAM006"),
     "a million million turns": (block("for i in 0..1_000_000_000_000 {", "x = sin(x)", "}"), "NUM003"),
     "a thousand times a thousand turns": (
-        block("for i in 0..1000 {", "for j in 0..1000 {", "x = sin(x)", "}", "}"),
+        block("for i in 0..1000 {", "for j in 0..1000 {", "x = x + ones([i + j + 1])[0]", "}", "}"),
         "NUM003",
     ),
     "twenty loops in each other": (block(*["for i in 0..2 {"] * 20, "x = sin(x)", *["}"] * 20), "NUM003"),
