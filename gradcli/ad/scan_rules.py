@@ -266,9 +266,9 @@ def _each_on_its_own(
     alive = _splat(builder, True, Aval((size,), "bool"))
     if cond is None:
         masked = _masked_by_count(loop, body, size)
-        made = loop.emit(builder, [apply("reduce_max", count, axes=(0,)), count, *consts, *inits, *slices],
-                         body=masked, consts=loop.consts + 1)  # fmt: skip
-        return made
+        none = _splat(builder, 0, Aval((1,), "i64"))  # what a batch without rows takes
+        most = apply("reduce_max", apply("concat", none, count, axis=0), axes=(0,))
+        return loop.emit(builder, [most, count, *consts, *inits, *slices], body=masked, consts=loop.consts + 1)
     masked, going = _masked_by_condition(loop, body, cond, size)
     extra = [turns, alive]
     given = [*consts, *inits, *extra, *slices]

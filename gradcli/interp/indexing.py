@@ -206,7 +206,7 @@ def _in_range(item: LoopArr, size: Size) -> None:
 def _integer_array(ctx: Elaborator, item: Any) -> Any:
     """Lists become arrays; arrays must hold integers; a constant integer scalar is a static one."""
     if isinstance(item, ListV):
-        item = arrays.to_arr(ctx, item)
+        item = arrays.to_arr(ctx, item) if item.items else Arr(arrays.constant(ctx, "i64", (0,), []))
     if isinstance(item, Arr):
         if item.dtype == "bool":
             raise ShapeError(

@@ -49,7 +49,8 @@ def _power(xp: Any, x: Any, y: Any) -> Any:
 
 
 def _power_partials(x: Value, y: Value, out: Value) -> tuple[Value | float | None, Value]:
-    """x ** 0 is 1 everywhere, so its derivative by x is 0; that by y at x = 0 is 0, as 0 ** y is for y > 0."""
+    """x ** 0 is 1 everywhere, so its derivative by x is 0. At x = 0 nothing depends on y, as 0 ** y is 0 for y > 0: not the
+    value, and not the derivative by x, so that mixed derivatives are the same in either order."""
     number = _constant(y)
     by_x: Value | float | None
     if number == 0:
@@ -59,7 +60,7 @@ def _power_partials(x: Value, y: Value, out: Value) -> tuple[Value | float | Non
     else:
         nowhere = apply("logical_not", apply("greater", apply("abs", x), 0.0))  # at 0, or nan
         safe = choose(apply("logical_and", same(y, 0.0), nowhere), scalar(x, 1.0), x)
-        by_x = y * apply("pow", safe, y - 1.0)
+        by_x = choose(nowhere, apply("stop_gradient", y), y) * apply("pow", safe, y - 1.0)
     log = apply("log", choose(same(x, 0.0), scalar(x, 1.0), x))
     return by_x, log * out
 
@@ -127,9 +128,11 @@ sin = elementwise("sin", "sin", lambda x, out: (apply("cos", x),), flops=8, form
 cos = elementwise("cos", "cos", lambda x, out: (-apply("sin", x),), flops=8, formula="-sin(x)", doc="The cosine.")
 tan = elementwise("tan", "tan", lambda x, out: (out * out + 1.0,), flops=10, low=-1.0, high=1.0, formula="1 + tan(x)²",
                   doc="The tangent.")  # fmt: skip
-asin = elementwise("asin", "arcsin", lambda x, out: (Per(apply("sqrt", (1.0 - x) * (x + 1.0))),), flops=10, low=-0.8,
+one_minus_square = elementwise("one_minus_square", lambda xp, x: (1 - x) * (1 + x), lambda x, out: (x * -2.0,), flops=3,
+                               formula="-2x", doc="1 - x², exact near -1 and 1.")  # fmt: skip
+asin = elementwise("asin", "arcsin", lambda x, out: (Per(apply("sqrt", apply("one_minus_square", x))),), flops=10, low=-0.8,
                    high=0.8, formula="1/sqrt(1 - x²)", doc="The inverse sine.", conventions="inf at -1 and 1")  # fmt: skip
-acos = elementwise("acos", "arccos", lambda x, out: (Per(-apply("sqrt", (1.0 - x) * (x + 1.0))),), flops=10, low=-0.8,
+acos = elementwise("acos", "arccos", lambda x, out: (Per(-apply("sqrt", apply("one_minus_square", x))),), flops=10, low=-0.8,
                    high=0.8, formula="-1/sqrt(1 - x²)", doc="The inverse cosine.", conventions="-inf at -1 and 1")  # fmt: skip
 atan = elementwise("atan", "arctan", lambda x, out: (Per(x * x + 1.0),), flops=10, formula="1/(1 + x²)",
                    doc="The inverse tangent.")  # fmt: skip
@@ -151,9 +154,9 @@ tanh = elementwise("tanh", "tanh", lambda x, out: (1.0 - out * out,), flops=8, f
                    doc="The hyperbolic tangent.")  # fmt: skip
 asinh = elementwise("asinh", "arcsinh", lambda x, out: (Per(apply("hypot", x, 1.0)),), flops=12, formula="1/sqrt(1 + x²)",
                     doc="The inverse hyperbolic sine.")  # fmt: skip
-acosh = elementwise("acosh", "arccosh", lambda x, out: (Per(apply("sqrt", x - 1.0) * apply("sqrt", x + 1.0)),), flops=12, low=1.2,
+acosh = elementwise("acosh", "arccosh", lambda x, out: (apply("rsqrt", x + 1.0) / apply("sqrt", x - 1.0),), flops=12, low=1.2,
                     high=3.0, formula="1/sqrt(x² - 1)", doc="The inverse hyperbolic cosine.", conventions="inf at 1")  # fmt: skip
-atanh = elementwise("atanh", "arctanh", lambda x, out: (Per((1.0 - x) * (x + 1.0)),), flops=12, low=-0.8, high=0.8,
+atanh = elementwise("atanh", "arctanh", lambda x, out: (Per(apply("one_minus_square", x)),), flops=12, low=-0.8, high=0.8,
                     formula="1/(1 - x²)", doc="The inverse hyperbolic tangent.", conventions="inf at -1 and 1")  # fmt: skip
 
 # ── kinks and steps ─────────────────────────────────────────────────────────────────────────────────────────
