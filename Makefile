@@ -64,6 +64,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/chain.py
 	$(BIN)/python benchmarks/perceptron.py
 	$(BIN)/python benchmarks/hessian.py
+	$(BIN)/python benchmarks/loops.py
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python tools/make_docs.py

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 import gradcli
+from gradcli import api
 from gradcli.interp import loops
+from gradcli.ir.region import regions
+from gradcli.passes.pipeline import optimize
+from gradcli.plan import make_plan
+from gradcli.request import ModelFile, Request
 from tests.interp.nets import grads, other_lines, refused, same, value
 
 
@@ -218,3 +223,89 @@ def test_a_loop_variable_is_weak() -> None:
 def test_an_index_out_of_range_names_where_the_array_came_from() -> None:
     found = refused(loop("s = s + x[i]", bounds="0..9"), "SHP108", x=X)
     assert 1 in other_lines(found)
+
+
+# ── what a rolled loop is ───────────────────────────────────────────────────────────────────────────────────
+
+
+def nodes(text: str, order: int = 1, **inputs: object) -> int:
+    """All nodes of a gradient program, those inside loops, too."""
+    request = Request(arrays=inputs, order=order)
+    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), request)
+    work, count = [api.derive_program(prepared, request).graph], 0
+    while work:
+        graph = work.pop()
+        count += len(graph)
+        work.extend(region for node in graph.nodes for region in regions(node).values())
+    return count
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_size_of_a_program_does_not_depend_on_the_number_of_turns(order: int) -> None:
+    text = (
+        "dim steps = {}\nnet main(x: f64[4]) {{\n  for i in 0..steps {{\n"
+        "    x = x + sin(0.1 * i * x) / steps\n  }}\n  return x\n}}\n"
+    )
+    few, many = (nodes(text.format(steps), order, x=np.ones(4)) for steps in (2_000, 1_000_000))
+    assert few == many < 400
+
+
+def test_writing_element_by_element_costs_no_copy_of_the_whole() -> None:
+    """`y[i] = …` keeps no history of y: the gradient of n writes keeps arrays of n elements, not of n²."""
+    text = (
+        "net main(x: f64[n]) {\n  y = zeros([n])\n  s = 0.0\n  for i in 0..n {\n    s = s + x[i]\n"
+        "    y[i] = s * s\n  }\n  return y\n}\n"
+    )
+    x = np.linspace(0.0, 1.0, 3_000)
+    s = np.cumsum(x)
+    same(grads(text, x=x)["x"], 2 * np.cumsum(s[::-1])[::-1], rtol=1e-12)
+    request = Request(arrays={"x": x})
+    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), request)
+    plan = make_plan(optimize(api.gradients_only(prepared.graph, api.derive_program(prepared, request))))
+    assert plan.peak < 20 * x.nbytes
+
+
+WINDOW = (
+    "net main(x: f64[n]) {\n  s = 0.0\n  for i in 0..size(n) - 2 {\n    s = s + prod(x[i:i + 3])\n  }\n  return s\n}\n"
+)
+
+
+def test_a_window_that_moves_with_the_loop() -> None:
+    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    same(value(WINDOW, x=x), 6.0 + 24.0 + 60.0)
+    same(grads(WINDOW, x=x)["x"], [6.0, 3 + 12, 2 + 8 + 20, 6 + 15, 12.0])
+
+
+def test_windows_and_whole_numbers_in_one_index() -> None:
+    text = (
+        "net main(x: f64[4, 3, 4]) {\n  s = 0.0\n  for i in 0..3 {\n"
+        "    s = s + sum(x[i:i + 2, 1, i:i + 2] ** 2)\n  }\n  return s\n}\n"
+    )
+    x = np.arange(48.0).reshape(4, 3, 4)
+    same(value(text, x=x), sum((x[i : i + 2, 1, i : i + 2] ** 2).sum() for i in range(3)))
+
+
+def test_a_tuple_is_carried() -> None:
+    text = (
+        "net main(x: f64) {\n  state = (x, 2 * x)\n  for i in 0..12 {\n    a, b = state\n"
+        "    state = (b, a)\n  }\n  return state[0]\n}\n"
+    )
+    same(value(text, x=3.0), 3.0)
+    same(grads(text, x=3.0)["x"], 1.0)
+
+
+def test_what_a_condition_carries_takes_the_dtype_of_the_body() -> None:
+    text = "net main(x: f32[n]) {\n  s = 0.0\n  for i in 0..n while s < 4 {\n    s = s + x[i]\n  }\n  return s\n}\n"
+    same(value(text, x=np.array(X, np.float32)), 6.0, "f32")
+
+
+def test_a_condition_is_one_bool() -> None:
+    text = "net main(x: f64[2]) {\n  for i in 0..9 while x > 1 {\n    x = x / 2\n  }\n  return x\n}\n"
+    found = refused(text, "SHP121", "x > 1", x=[1.0, 2.0])
+    assert found.help is not None
+
+
+def test_with_a_condition_the_shape_stays() -> None:
+    text = "net main(x: f64[2]) {\n  h = 0.0\n  for i in 0..9 while sum(h) < 9 {\n    h = h + x\n  }\n  return h\n}\n"
+    found = refused(text, "SHP122", "h", says="`h` is f64 before the loop and f64[2] after a turn", x=[1.0, 2.0])
+    assert other_lines(found) == [2]
