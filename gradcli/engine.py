@@ -52,7 +52,6 @@ def plan_of(graph: Graph, machine: Machine) -> Plan:
 
     Where the adjoint of a loop would keep too much, the loop keeps less and runs some of its turns again.
     """
-    from gradcli.passes.checkpoints import checkpoint_loops
     from gradcli.passes.pipeline import optimize
     from gradcli.plan import check_memory, fits, make_plan
 
@@ -61,6 +60,8 @@ def plan_of(graph: Graph, machine: Machine) -> Plan:
     for levels in range(2, MAX_LEVELS + 1):
         if fits(plans[-1], machine.memory):
             return plans[-1]
+        from gradcli.passes.checkpoints import checkpoint_loops
+
         shorter = checkpoint_loops(best, levels)
         if shorter is best:
             break
