@@ -69,7 +69,7 @@ def _eval(
     run, goes_on = runner(xp, body), None if cond is None else runner(xp, cond)
     taken = 0
     for turn in range(bound - 1, -1, -1) if reverse else range(bound):
-        i = xp.asarray(turn, dtype="int64")
+        i = xp.asarray(turn)
         if goes_on is not None and not bool(goes_on([i, *given, *state])[0]):
             break
         for room, k in histories:
