@@ -37,12 +37,13 @@ def _check_net(scope: Scope, options: Options, decl: ast.Net, lead: Size | None)
         net = NetV(decl, scope, instance.instance, statics=tuple(symbol(s.id) for s in decl.statics) or None)
         for name, size in zip(decl.statics, net.statics or (), strict=False):
             symbols.dims[name.id] = (size, name.span)
+        typed = {each.name.id: each.type or _type_of_item(scope, each.name.id) for each in decl.inputs}
+        for type_ in typed.values():
+            _name_dims(ctx, symbols, type_)
         bound: dict[str, Any] = {}
         for declared in decl.inputs:
             name_ = declared.name.id
-            item = scope.inputs.get(name_)
-            type_ = declared.type or (item.type if item else None)
-            if type_ is not None:
+            if (type_ := typed[name_]) is not None:
                 dims = _symbolic_dims(ctx, symbols, type_, lead)
                 bound[name_] = Arr(ctx.region.builder.input(Aval(arrays.plain(dims), ctx.dtype(type_)), name_), dims)
             elif declared.default is None:
@@ -60,20 +61,25 @@ def _check_net(scope: Scope, options: Options, decl: ast.Net, lead: Size | None)
     )
 
 
+def _type_of_item(scope: Scope, name: str) -> ast.Type | None:
+    return scope.inputs[name].type if name in scope.inputs else None
+
+
+def _name_dims(ctx: Elaborator, frame: Frame, type_: ast.Type | None) -> None:
+    """Bind a symbol to each name in a type that is not bound yet: an expression of an earlier input may hold it."""
+    for expr in type_.dims if type_ else ():
+        if not isinstance(expr, ast.Name) or expr.id in frame.scope.consts:
+            continue
+        if names.find_dim(ctx, frame, expr.id) is None:
+            frame.dims[expr.id] = (symbol(expr.id, Name(expr.id)), expr.span)
+
+
 def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type, lead: Size | None) -> tuple[Size, ...]:
-    """The dims of a type with a symbol for each name that is not bound yet, and `lead` for `...`, if there is one."""
+    """The dims of a type whose names are bound, and `lead` for `...`, if there is one."""
     found: list[Size] = []
     for expr in type_.dims:
         if isinstance(expr, ast.Ellipsis):
             found.extend([] if lead is None else [lead])
-            continue
-        if isinstance(expr, ast.Name) and names.find_dim(ctx, frame, expr.id) is None:
-            if expr.id in frame.scope.consts:
-                found.append(types.size_of(ctx, frame, expr))
-                continue
-            made = symbol(expr.id, Name(expr.id))
-            frame.dims[expr.id] = (made, expr.span)
-            found.append(made)
         else:
             found.append(types.size_of(ctx, frame, expr))
     return tuple(found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gradcli
-from tests.interp.nets import calc, grads, other_lines, refused, same, value, values
+from tests.interp.nets import calc, grads, other_lines, proved, refused, same, value, values
 
 A23 = np.arange(6.0).reshape(2, 3)
 
@@ -116,6 +117,13 @@ def test_a_dim_may_be_an_expression_of_bound_dims(dim: str) -> None:
 
 def test_a_dim_expression_may_use_dims_of_later_inputs() -> None:
     same(value("net f(y: f64[2 * k], x: f64[k]) = sum(y) + x[0]\n", x=np.ones(2), y=np.ones(4)), 5.0)
+
+
+def test_shapes_are_proved_where_a_dim_expression_uses_dims_of_later_inputs(tmp_path: Path) -> None:
+    checked = proved("net f(gates: f64[4 * h], out: f64[h]) = gates[0:h] + out\n", tmp_path)
+    assert checked.inputs == (("gates", "f64[4 * h]"), ("out", "f64[h]"))
+    assert [kind for _, kind in checked.outputs] == ["f64[h]"]
+    assert not checked.conditions
 
 
 def test_a_dim_that_nothing_binds_is_refused() -> None:
