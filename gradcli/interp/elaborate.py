@@ -85,6 +85,7 @@ class Elaborator:
 
     def keep(self, error: ModelError) -> None:
         """Keep an error and go on; each once. Raises when there are too many."""
+        assert error.diagnostics, "refused without a reason, which would make a case pass"
         for diagnostic in error.diagnostics:
             if all((d.code, d.span) != (diagnostic.code, diagnostic.span) for d in self.run.errors):
                 self.run.errors.append(diagnostic)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp import arrays, expressions, static
+from gradcli.interp import arrays, bodies, expressions, static
 from gradcli.interp.dtypes import rank_of
 from gradcli.interp.scope import Binding, Frame, Region
 from gradcli.interp.values import (
@@ -81,7 +81,7 @@ def loop(ctx: Elaborator, frame: Frame, statement: ast.For, block: Block) -> Non
             raise fail("NUM003", f"a loop of {turns:_} turns; {MAX_TURNS:_} are possible", statement.span)
         if turns <= 0:
             return
-        if statement.cond is None and (turns < ROLLED_FROM or _expects(statement.body)):
+        if statement.cond is None and (turns < ROLLED_FROM or bodies.tests_something(statement.body)):
             _write_out(ctx, frame, statement, range(definite(start), definite(stop)), block)
             return
     taken: dict[str, tuple[Arr, ...]] = {}  # what the body gives a weak value that it is carried in
@@ -115,18 +115,6 @@ def _written_out_only(statement: ast.For, turns: Size) -> ModelError:
         statement.span,
         notes=["give the dim a size to check this net"],
     )
-
-
-def _expects(statements: tuple[ast.Statement, ...]) -> bool:
-    """Whether a body tests something: that happens at every turn."""
-    work = list(statements)
-    while work:
-        statement = work.pop()
-        if isinstance(statement, ast.ExpectClose | ast.ExpectTrue | ast.ExpectError):
-            return True
-        if isinstance(statement, ast.For):
-            work.extend(statement.body)
-    return False
 
 
 def _bound(ctx: Elaborator, frame: Frame, expr: ast.Expr, what: str) -> Size:
@@ -259,7 +247,7 @@ def _restore_names(frame: Frame, saved: _Saved) -> None:
 def _carried(ctx: Elaborator, frame: Frame, statement: ast.For, turns: Size) -> list[Carried]:
     """The names bound before that the body binds again, in the order of the body."""
     found = []
-    for name in _bound_names(statement.body):
+    for name in bodies.bound_names(statement.body):
         binding = frame.names.get(name)
         if binding is None:
             continue
@@ -267,13 +255,25 @@ def _carried(ctx: Elaborator, frame: Frame, statement: ast.For, turns: Size) -> 
             raise Poisoned
         value = binding.value
         few = statement.cond is None and not isinstance(turns, Poly) and turns <= MAX_WRITTEN
-        if few and isinstance(value, int) and not isinstance(value, bool):
+        if few and _may_be_a_size(value):
             raise NotRolled  # it may stand in a shape, now or later
-        leaves = flatten(value)
-        if any(not isinstance(leaf, Arr) and not is_number(leaf) for leaf in leaves):
-            raise NotRolled
-        found.append(Carried(name, value, tuple(arrays.to_arr(ctx, leaf) for leaf in leaves), binding))
+        try:
+            leaves = tuple(arrays.to_arr(ctx, leaf) for leaf in flatten(value))
+        except ShapeError as error:
+            raise _not_carried(name, binding, error.code, error.message) from None
+        except ModelError as error:
+            raise NotRolled(error.diagnostics) from None
+        found.append(Carried(name, value, leaves, binding))
     return found
+
+
+def _not_carried(name: str, binding: Binding, code: str, why: str) -> NotRolled:
+    return NotRolled(fail(code, f"`{name}`, carried by a loop: {why}", binding.span).diagnostics)
+
+
+def _may_be_a_size(value: Any) -> bool:
+    given = value.items if isinstance(value, ListV) else (value,)
+    return all(isinstance(item, int) and not isinstance(item, bool) for item in given)
 
 
 def _settled(ctx: Elaborator, c: Carried, made: Sequence[Arr]) -> Carried:
@@ -284,25 +284,6 @@ def _settled(ctx: Elaborator, c: Carried, made: Sequence[Arr]) -> Carried:
             arr = arrays.settle_arr(ctx, before, now.dtype, weak=now.weak)
             leaves[k] = Arr(arr.value, now.dims if now.named else None, now.weak)
     return Carried(c.name, c.value, tuple(leaves), c.binding)
-
-
-def _bound_names(statements: tuple[ast.Statement, ...]) -> list[str]:
-    found: dict[str, None] = {}
-    work: list[Any] = list(reversed(statements))
-    while work:
-        item = work.pop()
-        match item:
-            case ast.Assign():
-                work.append(item.target)
-            case ast.TupleTarget():
-                work.extend(reversed(item.items))
-            case ast.Index():
-                work.append(item.value)
-            case ast.For():
-                work.extend(reversed(item.body))
-            case ast.Name():
-                found.setdefault(item.id)
-    return list(found)
 
 
 def _enter(
@@ -354,7 +335,7 @@ def _after(ctx: Elaborator, frame: Frame, c: Carried) -> tuple[list[Arr], Bindin
         if is_number(item):
             item = Arr(arrays.as_value(ctx, item, before.dtype), weak=before.weak)
         if not isinstance(item, Arr):
-            raise NotRolled
+            raise _not_carried(c.name, binding, "SHP113", f"{describe(item)} is not an array")
         same = same and _alike(item, before)
         made.append(item)
     if not same:

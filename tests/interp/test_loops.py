@@ -12,7 +12,7 @@ from gradcli.ir.region import regions
 from gradcli.passes.pipeline import optimize
 from gradcli.plan import make_plan
 from gradcli.request import ModelFile, Request
-from tests.interp.nets import grads, other_lines, refused, same, value
+from tests.interp.nets import grads, graph_text, other_lines, refused, same, value
 
 
 @pytest.fixture(autouse=True, params=["written out", "rolled"])
@@ -196,6 +196,35 @@ def test_a_loop_that_stops_early() -> None:
     same(value(text, x=1000.0), 1000 / 512)
     same(value(text, x=0.5), 0.5)
     same(grads(text, x=0.5)["x"], 1.0)
+
+
+LISTS = {"rebound as a list": "s = [s[1], x * s[0]]", "rebound as an array": "s = x * s"}
+
+
+@pytest.mark.parametrize("body", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("bounds", ["0..12", "0..99 while i < 12"])
+def test_a_list_is_carried_as_an_array(body: str, bounds: str) -> None:
+    text = loop(body, before="s = [2.0, 3.0]", bounds=bounds, result="sum(s * [1.0, 10.0])", signature="x: f64")
+    power = 6 if "[" in body else 12
+    same(value(text, x=1.1), 32 * 1.1**power, rtol=1e-14)
+    same(grads(text, x=1.1)["x"], 32 * power * 1.1 ** (power - 1), rtol=1e-14)
+
+
+def test_a_loop_over_a_list_is_rolled() -> None:
+    text = loop("s = [s[1], x * s[0]]", before="s = [2.0, 3.0]", bounds="0..1000", signature="x: f64")
+    assert len(graph_text(text, x=np.array(1.1)).splitlines()) < 40
+
+
+def test_what_no_loop_with_a_condition_can_carry() -> None:
+    ends = {"bounds": "0..9 while i < 5", "signature": "x: f64"}
+    refused(loop("s = x", before="s = [[1.0], [2.0, 3.0]]", **ends), "SHP104", x=1.0)
+    refused(loop("s = x", before='s = "text"', **ends), "SHP113", says="`s`, carried by a loop", x=1.0)
+    refused(loop('s = "text"', before="s = x", **ends), "SHP113", says="`s`, carried by a loop", x=1.0)
+
+
+def test_rows_of_different_lengths_may_be_written_out() -> None:
+    text = loop("s = [x, s[1]]", before="s = [[1.0], [2.0, 3.0]]", result="sum(s[1])", signature="x: f64")
+    same(value(text, x=1.0), 5.0)
 
 
 def test_while_alone_is_refused_with_a_bound() -> None:
