@@ -38,12 +38,12 @@ def kepler() -> dict[str, Floats]:
 
 def equilibrium(arrays: dict[str, Floats]) -> dict[str, Floats]:
     """The layer's z f64[5, 6], the loss, and its gradient by the adjoint a = (I - J')^-1 dL/dz, point by point."""
-    w, v, b, x, y = (arrays[name] for name in ("turn.W", "turn.V", "turn.b", "x", "y"))
+    w, v, b, x, y = (arrays[name] for name in ("turn.W", "turn.V", "turn.b", "xs", "ys"))
     z = np.zeros((len(x), len(w)))
     for _ in range(1000):
         z = np.tanh(z @ w.T + x @ v.T + b)
     off = z[:, :2] - y
-    found = {"z": z, "loss": np.mean(off**2), "W": 0 * w, "V": 0 * v, "b": 0 * b, "x": 0 * x}
+    found = {"z": z, "loss": np.mean(off**2), "W": 0 * w, "V": 0 * v, "b": 0 * b, "xs": 0 * x}
     for n in range(len(x)):
         slope = 1 - z[n] ** 2
         by_z = np.concatenate([2 * off[n] / off.size, np.zeros(len(w) - 2)])
@@ -51,7 +51,7 @@ def equilibrium(arrays: dict[str, Floats]) -> dict[str, Floats]:
         found["W"] += np.outer(adjoint, z[n])
         found["V"] += np.outer(adjoint, x[n])
         found["b"] += adjoint
-        found["x"][n] = v.T @ adjoint
+        found["xs"][n] = v.T @ adjoint
     return found
 
 
@@ -61,8 +61,8 @@ def main() -> None:
         "turn.W": 0.8 * np.linalg.qr(random.standard_normal((6, 6)))[0],
         "turn.V": random.standard_normal((6, 3)),
         "turn.b": 0.1 * random.standard_normal(6),
-        "x": random.standard_normal((5, 3)),
-        "y": random.uniform(-1, 1, (5, 2)),
+        "xs": random.standard_normal((5, 3)),
+        "ys": random.uniform(-1, 1, (5, 2)),
     }
     np.savez(HERE / "params.npz", **arrays)
     np.savez(HERE / "expected.npz", **kepler(), **equilibrium(arrays))

@@ -27,7 +27,7 @@ def sines(random: np.random.Generator, count: int) -> dict[str, NDArray[np.float
     """Two sets of points on each sine, f64[count, SHOTS] each."""
     amplitude, phase = random.uniform(0.1, 5, (count, 1)), random.uniform(0, np.pi, (count, 1))
     x, x_new = random.uniform(-5, 5, (2, count, SHOTS))
-    return {"x": x, "y": amplitude * np.sin(x - phase), "x_new": x_new, "y_new": amplitude * np.sin(x_new - phase)}
+    return {"xs": x, "ys": amplitude * np.sin(x - phase), "xs_new": x_new, "ys_new": amplitude * np.sin(x_new - phase)}
 
 
 def errors(x: torch.Tensor, y: torch.Tensor, w: Weights) -> torch.Tensor:
@@ -39,11 +39,11 @@ def errors(x: torch.Tensor, y: torch.Tensor, w: Weights) -> torch.Tensor:
 
 def after(batch: dict[str, torch.Tensor], w: Weights) -> torch.Tensor:
     """f64[n]: each sine has a copy of the weights of its own, and takes its step on it."""
-    own = {name: value.expand(len(batch["x"]), *value.shape) for name, value in w.items()}
-    total = errors(batch["x"], batch["y"], own).sum()
+    own = {name: value.expand(len(batch["xs"]), *value.shape) for name, value in w.items()}
+    total = errors(batch["xs"], batch["ys"], own).sum()
     slopes = torch.autograd.grad(total, list(own.values()), create_graph=True)
     moved = {name: value - RATE * slope for (name, value), slope in zip(own.items(), slopes, strict=True)}
-    return errors(batch["x_new"], batch["y_new"], moved)
+    return errors(batch["xs_new"], batch["ys_new"], moved)
 
 
 def tensors(arrays: dict[str, NDArray[np.float64]]) -> dict[str, torch.Tensor]:
@@ -76,7 +76,7 @@ def main() -> None:
 
     weights = {name: value.clone().requires_grad_() for name, value in weights.items()}
     batch = tensors(held_out)
-    expected = {"before": errors(batch["x_new"], batch["y_new"], weights), "after": after(batch, weights)}
+    expected = {"before": errors(batch["xs_new"], batch["ys_new"], weights), "after": after(batch, weights)}
     gradients = torch.autograd.grad(expected["after"].mean(), list(weights.values()))
     expected |= dict(zip([f"gradient.{name}" for name in weights], gradients, strict=True))
     np.savez(HERE / "expected.npz", **{name: value.detach().numpy() for name, value in expected.items()})

@@ -52,7 +52,7 @@ def hamilton() -> dict[str, NDArray[np.float64]]:
     random = np.random.default_rng(1)
     points = random.uniform(-2, 2, (64, 2))
     slopes = np.stack([points[:, 1], -np.sin(points[:, 0])], axis=1)
-    np.savez(HERE / "points.npz", z=points, z_dot=slopes)
+    np.savez(HERE / "points.npz", seen=points, speed=slopes)
     z, z_dot = torch.tensor(points, requires_grad=True), torch.tensor(slopes)
     initial = {n: torch.tensor(random.standard_normal(s) / np.sqrt(s[0])) for n, s in SHAPES.items()}
     weights = fit(z, z_dot, initial)
