@@ -35,7 +35,7 @@ def ratios(name: str) -> dict[str, float]:
         try:
             primal, gradient = graphs(file, net)
         except ModelError as error:
-            if error.diagnostics[0].code not in ("DAT101", "NAM020"):  # the file has no data for it
+            if error.diagnostics[0].code not in ("DAT101", "NAM020", "DIF001"):  # the file has no data for it
                 raise
             continue
         verify(primal)

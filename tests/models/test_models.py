@@ -11,15 +11,34 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gradcli import api
+from gradcli.request import ModelFile, Request
 from tools.transcripts import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted((ROOT / "models").rglob("*.net"))
 
 # How many cases a folder has at least.
-CASES = {"guide": 49, "survey": 4, "deepmd": 9, "pinn": 6, "iris": 7}
+CASES = {
+    "guide": 49,
+    "survey": 4,
+    "deepmd": 9,
+    "pinn": 6,
+    "iris": 7,
+    "newton": 5,
+    "ode": 6,
+    "lstm": 5,
+    "fixed_point": 12,
+    "nested": 7,
+    "maml": 4,
+    "sobolev": 5,
+    "penalty": 5,
+    "mechanics": 11,
+    "gmm": 5,
+}
 
 
 def relative(path: Path) -> str:
@@ -54,6 +73,15 @@ def test_no_case_is_lost() -> None:
     counted = Counter(Path(case["file"]).parts[1] for case in ran())
     assert set(counted) == set(CASES)
     assert {folder: n for folder, n in counted.items() if n < CASES[folder]} == {}
+
+
+def test_the_gradient_of_10_000_steps_fits_into_10_kilobytes() -> None:
+    """Without a bound it takes 160; the numbers are those of the equations."""
+    file, bounded = ModelFile(ROOT / "models" / "ode" / "predators.net"), Request(get_all=True, memory=10_000)
+    by_z, by_rates = (entry.array for entry in api.run(file, bounded).grads)
+    expected = np.load(ROOT / "models" / "ode" / "expected.npz")
+    np.testing.assert_allclose(by_z, expected["by_z"].sum(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(by_rates, expected["by_rates"].sum(axis=0), rtol=1e-9)
 
 
 def test_readme_shows_what_happens(tmp_path: Path) -> None:

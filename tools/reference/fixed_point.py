@@ -8,14 +8,14 @@ Made with Python 3.11, mpmath 1.3.0 and NumPy 2.4. To make them again:
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpmath import diff, findroot, mp, mpf, sin  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 
 HERE = Path(__file__).parents[2] / "models" / "fixed_point"
 
-Floats = NDArray[np.float64]
+Arrays = dict[str, Any]
 
 
 def anomaly(m: mpf, e: mpf) -> mpf:
@@ -23,7 +23,7 @@ def anomaly(m: mpf, e: mpf) -> mpf:
     return findroot(lambda x: x - e * sin(x) - m, (m - e, m + e), solver="anderson", tol=mpf(10) ** -60)
 
 
-def kepler() -> dict[str, Floats]:
+def kepler() -> Arrays:
     """E at nine times on two orbits, f64[9] each; E and its derivatives to order 3 by M at (1.2, 0.6), f64[4]."""
     mp.dps = 60
     times = np.linspace(0.01, 6.0, 9)
@@ -36,14 +36,14 @@ def kepler() -> dict[str, Floats]:
     }
 
 
-def equilibrium(arrays: dict[str, Floats]) -> dict[str, Floats]:
+def equilibrium(arrays: Arrays) -> Arrays:
     """The layer's z f64[5, 6], the loss, and its gradient by the adjoint a = (I - J')^-1 dL/dz, point by point."""
     w, v, b, x, y = (arrays[name] for name in ("turn.W", "turn.V", "turn.b", "xs", "ys"))
     z = np.zeros((len(x), len(w)))
     for _ in range(1000):
         z = np.tanh(z @ w.T + x @ v.T + b)
     off = z[:, :2] - y
-    found = {"z": z, "loss": np.mean(off**2), "W": 0 * w, "V": 0 * v, "b": 0 * b, "xs": 0 * x}
+    found: Arrays = {"z": z, "loss": np.mean(off**2), "W": 0 * w, "V": 0 * v, "b": 0 * b, "xs": 0 * x}
     for n in range(len(x)):
         slope = 1 - z[n] ** 2
         by_z = np.concatenate([2 * off[n] / off.size, np.zeros(len(w) - 2)])
@@ -57,7 +57,7 @@ def equilibrium(arrays: dict[str, Floats]) -> dict[str, Floats]:
 
 def main() -> None:
     random = np.random.default_rng(1)
-    arrays = {
+    arrays: Arrays = {
         "turn.W": 0.8 * np.linalg.qr(random.standard_normal((6, 6)))[0],
         "turn.V": random.standard_normal((6, 3)),
         "turn.b": 0.1 * random.standard_normal(6),

@@ -10,6 +10,7 @@ The fitted parameters are where the EM algorithm comes to rest, from the three s
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch  # type: ignore[import-not-found]
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 MODELS = Path(__file__).parents[2] / "models"
 
+Arrays = dict[str, Any]
 Floats = NDArray[np.float64]
 
 
@@ -59,7 +61,7 @@ def main() -> None:
     np.savez(MODELS / "gmm" / "fitted.npz", alpha=np.log(weight), mu=mean, q=fitted)
 
     random = np.random.default_rng(1)
-    params = {
+    params: Arrays = {
         "alpha": random.standard_normal(3),
         "mu": x[random.choice(len(x), 3, replace=False)],
         "q": 0.5 * random.standard_normal((3, 4, 4)),

@@ -11,19 +11,20 @@ where 8000 steps of Adam end, each on 25 new sines.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch  # type: ignore[import-not-found]
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 HERE = Path(__file__).parents[2] / "models" / "maml"
 RATE, SHOTS, UNITS = 0.02, 10, 40
 
+Arrays = dict[str, Any]
 Weights = dict[str, torch.Tensor]
 
 
-def sines(random: np.random.Generator, count: int) -> dict[str, NDArray[np.float64]]:
+def sines(random: np.random.Generator, count: int) -> Arrays:
     """Two sets of points on each sine, f64[count, SHOTS] each."""
     amplitude, phase = random.uniform(0.1, 5, (count, 1)), random.uniform(0, np.pi, (count, 1))
     x, x_new = random.uniform(-5, 5, (2, count, SHOTS))
@@ -46,7 +47,7 @@ def after(batch: dict[str, torch.Tensor], w: Weights) -> torch.Tensor:
     return errors(batch["xs_new"], batch["ys_new"], moved)
 
 
-def tensors(arrays: dict[str, NDArray[np.float64]]) -> dict[str, torch.Tensor]:
+def tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(value) for name, value in arrays.items()}
 
 

@@ -11,6 +11,7 @@ differentiated by starting it an imaginary 1e-30 aside: the imaginary part of th
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch  # type: ignore[import-not-found]
@@ -23,6 +24,7 @@ from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
 HERE = Path(__file__).parents[2] / "models" / "mechanics"
 SHAPES = {"H.w1": (2, 24), "H.b1": (24,), "H.w2": (24, 24), "H.b2": (24,), "H.w3": (24,)}
 
+Arrays = dict[str, Any]
 Weights = dict[str, torch.Tensor]
 
 
@@ -47,7 +49,7 @@ def fit(z: torch.Tensor, z_dot: torch.Tensor, initial: Weights) -> Weights:
     return {name: value.detach() for name, value in weights.items()}
 
 
-def hamilton() -> dict[str, NDArray[np.float64]]:
+def hamilton() -> Arrays:
     """The net's motion at its points, its loss and gradient; and the period of a pendulum that swings by 1.5."""
     random = np.random.default_rng(1)
     points = random.uniform(-2, 2, (64, 2))
@@ -82,7 +84,7 @@ def slopes_of_two(_: float, state: NDArray[np.complex128]) -> NDArray[np.complex
     return np.array([va, vb, first, 2 * np.sin(d) * both / (s * below)])
 
 
-def lagrange() -> dict[str, NDArray[np.float64]]:
+def lagrange() -> Arrays:
     """The double pendulum after a second, and its angles by the angles at the start, f64[2, 2]."""
     tiny, columns = 1e-30, []
     for k in range(2):

@@ -10,20 +10,21 @@ What is real lies on a ring, what is made in its middle. The weights are where 5
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch  # type: ignore[import-not-found]
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 HERE = Path(__file__).parents[2] / "models" / "penalty"
 ROWS = 32
 SHAPES = {"Critic.w1": (2, 32), "Critic.b1": (32,), "Critic.w2": (32, 32), "Critic.b2": (32,), "Critic.w3": (32,)}
 
+Arrays = dict[str, Any]
 Weights = dict[str, torch.Tensor]
 
 
-def rows(random: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+def rows(random: np.random.Generator) -> Arrays:
     angle = random.uniform(0, 2 * np.pi, ROWS)
     ring = 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return {
