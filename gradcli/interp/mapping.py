@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gradcli.interp import arrays, calls, expressions, indexing, static
 from gradcli.interp.scope import Frame
 from gradcli.interp.transform import Apart, arguments_of
-from gradcli.interp.values import POISON, Arr, ListV, MapV, NetV, TupleV, counted, describe, show_size
+from gradcli.interp.values import POISON, Arr, ListV, MapV, NetV, counted, describe, nested, show_size
 from gradcli.ir import dims as sizes
 from gradcli.ir.dims import Poly, Size, name_of
 from gradcli.syntax import ast
@@ -45,13 +45,7 @@ def call_map(ctx: Elaborator, form: MapV, bound: dict[str, Any], span: Span, cal
     graph = batch(ran.graph, [value.id in mapped for value in ran.graph.inputs], arrays.plain([size])[0])
     made = ctx.region.builder.inline(graph, ran.args)
     rows = iter([Arr(v, (size, *o.dims), o.weak) for v, o in zip(made, ran.outputs, strict=True)])
-    return _nested(result, rows)
-
-
-def _nested(result: Any, values: Any) -> Any:
-    if isinstance(result, TupleV):
-        return TupleV(tuple(_nested(item, values) for item in result.items), result.names)
-    return next(values)
+    return nested(result, rows)
 
 
 def _array(ctx: Elaborator, value: Any) -> Any:

@@ -25,6 +25,7 @@ from gradcli.interp.values import (
     TupleV,
     flatten,
     make_tuple,
+    nested,
     show_type,
 )
 from gradcli.ir.graph import Builder, Graph, Value
@@ -203,7 +204,7 @@ def _assembled(
         case _:
             found = _nest(by, iter([_like(next(made), [x]) for x in likes]))
     if form.kind.startswith("value_and_"):
-        return TupleV((_same_nesting(ran.result, iter(primal)), found))
+        return TupleV((nested(ran.result, iter(primal)), found))
     return found
 
 
@@ -217,12 +218,6 @@ def _nest(by: Any, found: Iterator[Any]) -> Any:
     if isinstance(by, Selected):
         return next(found)
     return make_tuple([_nest(item, found) for item in by])
-
-
-def _same_nesting(result: Any, values: Iterator[Any]) -> Any:
-    if isinstance(result, TupleV):
-        return TupleV(tuple(_same_nesting(item, values) for item in result.items), result.names)
-    return next(values)
 
 
 def _by_result(result: Any, values: Iterator[Any]) -> Any:
@@ -317,4 +312,4 @@ def call_checkpoint(ctx: Elaborator, form: RecomputeV, bound: dict[str, Any], sp
     ran = apart.close(result, span)
     ctx.region.builder.spans = (span,)
     made = ctx.region.builder.emit(primitive("checkpoint"), ran.args, {"body": ran.graph})
-    return _same_nesting(result, iter([_like(v, [o]) for v, o in zip(made, ran.outputs, strict=True)]))
+    return nested(result, iter([_like(v, [o]) for v, o in zip(made, ran.outputs, strict=True)]))

@@ -7,7 +7,7 @@ need to know, the names of its dims and whether its dtype is weak.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gradcli.ir.aval import Aval
@@ -282,6 +282,13 @@ def flatten(value: Any) -> list[Any]:
         if len(found) > MAX_MEMBERS:
             raise fail("NUM003", f"a tuple of more than {MAX_MEMBERS:_} members")
     return found
+
+
+def nested(like: Any, leaves: Iterator[Any]) -> Any:
+    """Values in the nesting of `like`."""
+    if isinstance(like, TupleV):
+        return TupleV(tuple(nested(item, leaves) for item in like.items), like.names)
+    return next(leaves)
 
 
 def make_tuple(items: list[Any] | tuple[Any, ...], names: tuple[str, ...] = ()) -> Any:

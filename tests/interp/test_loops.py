@@ -338,3 +338,18 @@ def test_with_a_condition_the_shape_stays() -> None:
     text = "net main(x: f64[2]) {\n  h = 0.0\n  for i in 0..9 while sum(h) < 9 {\n    h = h + x\n  }\n  return h\n}\n"
     found = refused(text, "SHP122", "h", says="`h` is f64 before the loop and f64[2] after a turn", x=[1.0, 2.0])
     assert other_lines(found) == [2]
+
+
+def test_many_weak_values_are_carried_by_a_loop_with_a_condition() -> None:
+    names = [f"v{k}" for k in range(7)]
+    lines = "".join(f"  {n} = 0.0\n" for n in names)
+    body = "".join(f"    {n} = {n} + x\n" for n in names)
+    text = (
+        f"net main(x: f32) {{\n{lines}  for i in 0..50 while v0 < 10 {{\n{body}  }}\n  return {' + '.join(names)}\n}}\n"
+    )
+    same(value(text, x=np.float32(1.0)), 70.0, "f32")
+
+
+def test_a_number_bound_in_the_body_keeps_its_own_dtype() -> None:
+    text = "net main(x: f64) {\n  k = i64(3)\n  for i in 0..20 {\n    x = x + k\n    k = 2.5\n  }\n  return x + k\n}\n"
+    same(value(text, x=0.0), 3 + 19 * 2.5 + 2.5)
