@@ -11,7 +11,8 @@ Operands are the consts, the carry before the first turn, and arrays of which ea
 
 With `cond(i, *consts, *carry)` the loop ends before the first turn for which it is false. A `counted` loop is told by
 its first operand how many turns to take: so the adjoint of a loop with a condition replays the turns that were taken.
-What no turn was taken for is zero. Nobody stores a history that nobody reads.
+What no turn was taken for is zero (in a batch, the history of a row that has stopped repeats its carry, which nobody
+reads: the adjoint of that row has stopped, too). Nobody stores a history that nobody reads.
 """
 
 from __future__ import annotations

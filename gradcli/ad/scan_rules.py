@@ -3,7 +3,9 @@
 - Tangents are carried along with what they are tangents of.
 - Cotangents are carried backwards: a turn of the adjoint computes its turn once more from what the carry was before
   it, and goes back through it. Cotangents of consts add up from turn to turn, those of slices are stacked.
-- In a batch each row stops on its own: a row that has stopped keeps its carry while others go on.
+- In a batch each row stops on its own: a row that has stopped keeps its carry while others go on. Its further turns are
+  computed and thrown away, on a copy of what a row that goes has: on its own carry they might meet an index out of
+  range, or an infinite slope, of which 0 times makes nan.
 
 (Griewank & Walther, *Evaluating Derivatives*, 2nd ed. 2008, chapters 3 and 12.)
 """
@@ -221,7 +223,8 @@ def batched(args: tuple[Value, ...], has: tuple[bool, ...], size: Size, **params
         stop = cond
         cond = builder.derived(stop, what, lambda: batch(stop, [False, *of_consts, *of_carry], size, [alone]))
     if alone:
-        made = _each_on_its_own(builder, loop, body, cond, [count, consts, inits, slices], size)
+        rows = [*of_consts, *of_carry, *of_slices]
+        made = _each_on_its_own(builder, loop, body, cond, [count, consts, inits, slices], rows, size)
     else:
         operands = [*consts, *inits, *slices]
         made = loop.emit(builder, operands if count is None else [count, *operands], body=body, cond=cond)
@@ -257,7 +260,7 @@ def _batched_carry(
 
 
 def _each_on_its_own(
-    builder: Builder, loop: Loop, body: Graph, cond: Graph | None, operands: list[Any], size: Size
+    builder: Builder, loop: Loop, body: Graph, cond: Graph | None, operands: list[Any], rows: list[bool], size: Size
 ) -> tuple[Value, ...]:
     """A loop whose rows take different numbers of turns: one that has stopped keeps its carry. Results as of `scan`,
     with the number of turns of each row last."""
@@ -265,11 +268,11 @@ def _each_on_its_own(
     turns = _splat(builder, 0, Aval((size,), "i64"))
     alive = _splat(builder, True, Aval((size,), "bool"))
     if cond is None:
-        masked = _masked_by_count(loop, body, size)
+        masked = _masked_by_count(loop, body, rows, size)
         none = _splat(builder, 0, Aval((1,), "i64"))  # what a batch without rows takes
         most = apply("reduce_max", apply("concat", none, count, axis=0), axes=(0,))
         return loop.emit(builder, [most, count, *consts, *inits, *slices], body=masked, consts=loop.consts + 1)
-    masked, going = _masked_by_condition(loop, body, cond, size)
+    masked, going = _masked_by_condition(loop, body, cond, rows, size)
     extra = [turns, alive]
     given = [*consts, *inits, *extra, *slices]
     made = loop.emit(
@@ -291,21 +294,30 @@ def _kept(goes: Value, new: Sequence[Value], old: Sequence[Value]) -> list[Value
     return [apply("where", _spread(goes, a), a, b) for a, b in zip(new, old, strict=True)]
 
 
-def _masked_by_count(loop: Loop, body: Graph, size: Size) -> Graph:
+def _lent(goes: Value, values: Sequence[Value], rows: Sequence[bool]) -> list[Value]:
+    """Those values that have `rows`, with the first row that goes in the place of each row that does not."""
+    if goes.shape[0] == 0:
+        return list(values)
+    first = apply("argmax", apply("cast", goes, dtype="i64"), axis=0)
+    return [apply("where", _spread(goes, x), x, apply("gather", x, first, axes=(0,))) if has else x
+            for x, has in zip(values, rows, strict=True)]  # fmt: skip
+
+
+def _masked_by_count(loop: Loop, body: Graph, rows: Sequence[bool], size: Size) -> Graph:
     """`(i, count, *consts, …)`: rows whose count is past keep their carry, and give zeros."""
     builder = Builder()
     i = builder.input(INDEX, body.inputs[0].hint)
     count = builder.input(Aval((size,), "i64"), "count")
     inputs = [i, *(builder.input(value.aval, value.hint) for value in body.inputs[1:])]
     goes = apply("less", i, count)
-    made = builder.inline(body, inputs)
+    made = builder.inline(body, [i, *_lent(goes, inputs[1:], rows)])
     first = 1 + loop.consts
     carry = _kept(goes, made[: loop.carry], inputs[first : first + loop.carry])
     nothing = [_splat(builder, 0, value.aval) for value in made[loop.carry :]]
     return builder.finish([*carry, *_kept(goes, made[loop.carry :], nothing)])
 
 
-def _masked_by_condition(loop: Loop, body: Graph, cond: Graph, size: Size) -> tuple[Graph, Graph]:
+def _masked_by_condition(loop: Loop, body: Graph, cond: Graph, rows: Sequence[bool], size: Size) -> tuple[Graph, Graph]:
     """Body and condition with two more carries: the turns that each row has taken, and whether it still goes."""
     avals = Aval((size,), "i64"), Aval((size,), "bool")
     first, end = 1 + loop.consts, 1 + loop.consts + loop.carry
@@ -314,7 +326,7 @@ def _masked_by_condition(loop: Loop, body: Graph, cond: Graph, size: Size) -> tu
     turns, alive = (builder.input(aval, name) for aval, name in zip(avals, ("turns", "alive"), strict=True))
     slices = [builder.input(value.aval, value.hint) for value in body.inputs[end:]]
     goes = apply("logical_and", alive, builder.inline(cond, before)[0])
-    made = builder.inline(body, [*before, *slices])
+    made = builder.inline(body, [before[0], *_lent(goes, [*before[1:], *slices], rows)])
     carry = _kept(goes, made[: loop.carry], before[first:])
     nothing = [_splat(builder, 0, value.aval) for value in made[loop.carry :]]
     counted = turns + apply("cast", goes, dtype="i64")
