@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
 
 from gradcli.ad.forward import forward
-from gradcli.ad.reverse import reverse
-from gradcli.ir.graph import Graph
 from gradcli.ir.verify import verify
-from tests.ops.samples import Array, Case, evaluate, floats, graph_of, operands, walk
+from tests.ad.combining import dual
+from tests.ops.samples import Case, floats, graph_of, operands, walk
 
 SMOOTH = [
     case
@@ -19,22 +17,6 @@ SMOOTH = [
     and floats(operands(case.values[0]))
     and floats(graph_of(case.values[0], operands(case.values[0])).outputs)
 ]
-
-
-def dual(graph: Graph, arrays: list[Array], seed: int) -> None:
-    """The duality of both modes for random tangents and cotangents, to 1e-12 of the largest term."""
-    rng = np.random.default_rng(seed)
-    wrt, outs = floats(arrays), floats(graph.outputs)
-    along, back = forward(graph, wrt), reverse(graph, wrt, sens="inputs")
-    verify(along)
-    tangents = [rng.normal(size=arrays[k].shape) for k in wrt]
-    cts = [rng.normal(size=graph.outputs[k].shape) for k in outs]
-    pushed = evaluate(along, [*arrays, *tangents])[len(graph.outputs) :]
-    pulled = evaluate(back, [*arrays, *cts])[len(graph.outputs) :]
-    left = sum(float(np.vdot(ct, t)) for ct, t in zip(cts, pushed, strict=True))
-    right = sum(float(np.vdot(ct, t)) for ct, t in zip(pulled, tangents, strict=True))
-    scale = sum(float(abs(ct * t).sum()) for ct, t in zip(cts, pushed, strict=True))
-    assert_allclose(left, right, rtol=1e-12, atol=1e-12 * scale)
 
 
 @pytest.mark.parametrize("case", SMOOTH)
