@@ -68,6 +68,7 @@ bench: $(VENV)/installed-bench
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python tools/make_docs.py
+	$(BIN)/python tools/make_combinations.py
 	$(BIN)/python tools/transcripts.py --update
 
 tables: $(VENV)/installed-dev

@@ -56,7 +56,7 @@ def _eval(
     reverse: bool,
     counted: bool,
     wanted: Sequence[bool] | None = None,
-) -> tuple[Any, ...]:
+) -> Any:
     """All results; None for those that are not `wanted`."""
     bound = int(arrays[0]) if counted else turns
     operands = arrays[1:] if counted else arrays
@@ -80,7 +80,8 @@ def _eval(
             room[turn] = made[k]
         state = list(made[:carry])
         taken += 1
-    return (*state, *kept) if cond is None else (*state, *kept, xp.asarray(taken, dtype="int64"))
+    made = (*state, *kept) if cond is None else (*state, *kept, xp.asarray(taken, dtype="int64"))
+    return made[0] if len(made) == 1 else made
 
 
 def _room(xp: Any, turns: int, aval: Aval) -> Any:
@@ -116,6 +117,14 @@ def _cond() -> Graph:
     return builder.finish(builder.emit(primitive("less"), [n, builder.scalar(4, "i64")]))
 
 
+def _squares() -> Graph:
+    """Of each slice x its square, and nothing is carried: a loop of one result."""
+    builder = Builder()
+    builder.input(Aval((), "i64"), "i")
+    x = builder.input(Aval((2,), "f64"), "x")
+    return builder.finish([x * x])
+
+
 def _samples() -> tuple[Sample, ...]:
     body = _body()
     plain = {"body": body, "cond": None, "turns": 4, "consts": 1, "carry": 2, "reverse": False, "counted": False}
@@ -126,6 +135,7 @@ def _samples() -> tuple[Sample, ...]:
         Sample(operands, {**plain, "cond": _cond()}),
         Sample((3, *operands), {**plain, "counted": True}),
         Sample((2, *operands), {**plain, "counted": True, "reverse": True}),
+        Sample(((4, 2),), {**plain, "body": _squares(), "consts": 0, "carry": 0}),
         Sample(((2,), (2,), 0, (0, 2)), {**plain, "turns": 0}),
     )
 

@@ -9,17 +9,8 @@ import pytest
 from gradcli.ir.graph import Builder
 from gradcli.ir.primitive import Primitive, primitive
 from gradcli.record import replace
-from tests.ad.combining import (
-    NAMES,
-    TRANSFORMATIONS,
-    Point,
-    dual,
-    points,
-    transformed,
-    tried,
-    walked,
-    why_not,
-)
+from tests.ad.combining import TRANSFORMATIONS, Point, dual
+from tests.ad.walking import NAMES, points, transformed, tried, walked, why_not
 from tests.ops.samples import floats
 
 EVERY = [pytest.param(prim, id=prim.name) for prim in transformed()]
