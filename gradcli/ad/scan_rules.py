@@ -17,7 +17,7 @@ from typing import Any
 
 from gradcli.ad.batch import batch, batched_values
 from gradcli.ad.forward import forward
-from gradcli.ad.reverse import active, reverse
+from gradcli.ad.reverse import accumulate, active, reverse
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Size
 from gradcli.ir.graph import Builder, Graph, Value, apply
@@ -119,7 +119,8 @@ def _adjoint(loop: Loop, read: tuple[int, ...], stacked: tuple[int, ...]) -> Gra
     by_const, rest = made[: len(held)], made[len(held) :]
     by_carry, by_slice = rest[: len(moving)], rest[len(moving) :]
     passed = [ct + of_histories[k] if k in of_histories else ct for k, ct in zip(moving, by_carry, strict=True)]
-    return builder.finish([*passed, *(a + b for a, b in zip(sums, by_const, strict=True)), *by_slice])
+    added = [accumulate(builder, total, term) for total, term in zip(sums, by_const, strict=True)]
+    return builder.finish([*passed, *added, *by_slice])
 
 
 # ── tangents ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,14 +11,15 @@ from gradcli.ir.verify import BrokenGraph
 from gradcli.ir.verify import verify as check
 from gradcli.passes.dce import dce
 from gradcli.passes.fold import fold
+from gradcli.passes.histories import keep_parts
 from gradcli.passes.loops import prune
 from gradcli.passes.regions import inside
 from gradcli.passes.simplify import simplify, simplify_fast
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = (prune, dce, fold, simplify, dce)
-FAST_PASSES: tuple[Pass, ...] = (prune, dce, fold, simplify_fast, fold, simplify_fast, dce)
+PASSES: tuple[Pass, ...] = (keep_parts, prune, dce, fold, simplify, dce)
+FAST_PASSES: tuple[Pass, ...] = (keep_parts, prune, dce, fold, simplify_fast, fold, simplify_fast, dce)
 
 
 def optimize(graph: Graph, fast_math: bool = False, verify: bool = False) -> Graph:
