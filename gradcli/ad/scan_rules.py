@@ -119,8 +119,24 @@ def _adjoint(loop: Loop, read: tuple[int, ...], stacked: tuple[int, ...]) -> Gra
     by_const, rest = made[: len(held)], made[len(held) :]
     by_carry, by_slice = rest[: len(moving)], rest[len(moving) :]
     passed = [ct + of_histories[k] if k in of_histories else ct for k, ct in zip(moving, by_carry, strict=True)]
-    added = [accumulate(builder, total, term) for total, term in zip(sums, by_const, strict=True)]
-    return builder.finish([*passed, *added, *by_slice])
+    totals = [_added(builder, a, b) for a, b in zip(sums, by_const, strict=True)]
+    return builder.finish([*passed, *totals, *by_slice])
+
+
+def _added(builder: Builder, total: Value, term: Value) -> Value:
+    """`total + term`. A term that is zeros but for some parts is added part by part: a turn that reads `x[i]` and
+    `x[i + 1]` touches two elements of the cotangent of `x`, not all."""
+    parts = []
+    while term.node is not None and term.node.prim.name in ("add_slice", "scatter_add"):
+        parts.append(term.node)
+        term = term.node.inputs[0]
+    builder.spans = term.node.spans if term.node is not None else ()
+    total = accumulate(builder, total, term)
+    for node in reversed(parts):
+        builder.spans = node.spans
+        (total,) = builder.emit(node.prim, (total, *node.inputs[1:]), node.params)
+    builder.spans = ()
+    return total
 
 
 # ── tangents ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import gradcli.ops  # noqa: F401 - fills the registry
+from gradcli import api
 from gradcli.ad.reverse import reverse
 from gradcli.ir.aval import Aval
 from gradcli.ir.cost import cost
 from gradcli.ir.graph import Builder, Graph
 from gradcli.ir.primitive import Primitive, Sample, registry
 from gradcli.passes.pipeline import optimize
+from gradcli.request import ModelFile, Request
 from tests.ad.cost_exceptions import EXCEPTIONS
 
 BOUND = 5.0
@@ -70,3 +72,21 @@ def test_the_gradient_of_an_operator_costs_at_most_five_times_the_operator(prim:
 
 def test_the_table_names_operators() -> None:
     assert set(EXCEPTIONS) <= set(registry())
+
+
+LOOP = """
+net chain(x: f64[k]) -> f64 {
+  y = 1.0
+  for i in 0..k - 1 {
+    y = y * x[i] + x[i] * x[i + 1]
+  }
+  return y
+}
+"""
+
+
+@pytest.mark.parametrize("length", [20, 400])
+def test_the_gradient_of_a_loop_touches_what_its_turns_read(length: int) -> None:
+    """Were the cotangent of `x` added up as a whole in every turn, it would cost five times what the turn does."""
+    _, prepared = api.prepare(ModelFile(text=LOOP), Request(arrays={"x": np.ones(length)}))
+    assert ratio(optimize(prepared.graph)) <= 4

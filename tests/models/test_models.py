@@ -24,7 +24,7 @@ MODELS = sorted((ROOT / "models").rglob("*.net"))
 # How many cases a folder has at least.
 CASES = {
     "guide": 49,
-    "survey": 4,
+    "survey": 7,
     "deepmd": 9,
     "pinn": 6,
     "iris": 7,
@@ -38,6 +38,9 @@ CASES = {
     "penalty": 5,
     "mechanics": 11,
     "gmm": 5,
+    "mgh": 35,
+    "speelpenning": 6,
+    "rosenbrock": 5,
 }
 
 
