@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROLLED_FROM = 9  # turns; fewer are cheaper when they are written out
 MAX_WRITTEN = 10_000  # turns of one loop that are written out
-ALL_WRITTEN = 100_000  # of all loops together, inner ones in every turn of the outer
+ALL_WRITTEN = 50_000  # of all loops together, inner ones in every turn of the outer
 MAX_TURNS = 1_000_000_000  # of a loop that is rolled
 FIRST_TURNS = 4  # that may change what a loop carries, each a name that waits for another
 
