@@ -243,7 +243,8 @@ def _stacked(row: Row, wide: int, width: int) -> Iterator[str]:
             yield from _wrapped(text, width, wide + 6)
             if row.shape:
                 yield " " * (width - columns(row.shape)) + row.shape
-    tail = (f" = {row.number}" if row.number else "") + (f"  {row.note}" if row.note else "")
+    said = not row.number or row.right.endswith(f"= {row.number}")
+    tail = ("" if said else f" = {row.number}") + (f"  {row.note}" if row.note else "")
     if row.right or row.note:
         for line in f"{row.right}{tail}".split("\n"):
             yield from _wrapped(" " * (wide + 10) + line.rstrip(), width, wide + 14)
