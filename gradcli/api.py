@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli.interp.elaborate import Options
 from gradcli.interp.files import decode, read_source
@@ -22,6 +22,7 @@ from gradcli.syntax.diagnostics import ModelError, Source, fail, listed, nearest
 if TYPE_CHECKING:
     from gradcli.differentiate import Derived
     from gradcli.engine import Machine
+    from gradcli.ir.formula import Explanation
     from gradcli.ir.graph import Graph
 
 
@@ -239,6 +240,15 @@ def show(file: ModelFile, request: Request, stage: Stage) -> str:
     return render_graph(optimize(gradients_only(prepared.graph, derived), fast_math=request.fast_math))
 
 
+def explain(file: ModelFile, request: Request, *, mode: Literal["reverse", "forward"], numbers: bool) -> Explanation:
+    """How the gradient comes about, as equations. Raises ModelError."""
+    from gradcli.explaining import explain as derive
+
+    machine = machine_of(request)
+    program, prepared = prepare(file, request)
+    return derive(program, prepared, request, machine, mode, numbers=numbers)
+
+
 def derive_program(prepared: Prepared, request: Request) -> Derived:
     from gradcli.running import derive_request
 
@@ -336,6 +346,7 @@ __all__ = [
     "check",
     "compare",
     "environment",
+    "explain",
     "new_model",
     "open_model",
     "operator",

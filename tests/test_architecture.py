@@ -147,6 +147,7 @@ WITHOUT = {
     ("check", "models/guide/matmul.net"): {"numpy", "rich"},
     ("grad", "models/guide/matmul.net", "--json"): {"rich"},
     ("jac", "models/guide/matmul.net", "--json"): {"rich"},
+    ("explain", "models/guide/matmul.net", "--numbers"): {"rich"},
 }
 
 LOADED = """

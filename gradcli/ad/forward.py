@@ -13,11 +13,13 @@ from collections.abc import Sequence
 
 import gradcli.ops  # noqa: F401 - fills the registry
 from gradcli.ad.reverse import (
+    Traced,
     float_outputs,
     missing_rule,
     refuse_without_derivative,
     reverse,
     splat,
+    stand_in,
     unbroadcast,
 )
 from gradcli.ir.dims import conditions
@@ -34,14 +36,27 @@ def forward(graph: Graph, wrt: Sequence[int], outputs: Sequence[int] | None = No
 
     Raises ModelError DIF001 for a `wrt` that is no float, DIF002 where no output is one, DIF008 for a missing rule.
     """
+    return _differentiated(graph, wrt, outputs, None).graph
+
+
+def traced(graph: Graph, wrt: Sequence[int], outputs: Sequence[int] | None = None) -> Traced:
+    """`forward`, with the tangent of every value on the way. Raises as `forward` does."""
+    return _differentiated(graph, wrt, outputs, {})
+
+
+def _differentiated(
+    graph: Graph, wrt: Sequence[int], outputs: Sequence[int] | None, stands_for: dict[int, Value] | None
+) -> Traced:
     for position in wrt:
         refuse_without_derivative(graph, position)
     chosen = float_outputs(graph, outputs)
     with conditions():  # recorded when the primal was made
-        return _differentiate(graph, wrt, chosen)
+        return _differentiate(graph, wrt, chosen, stands_for)
 
 
-def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int]) -> Graph:
+def _differentiate(
+    graph: Graph, wrt: Sequence[int], chosen: Sequence[int], stands_for: dict[int, Value] | None
+) -> Traced:
     builder = Builder()
     env = {old.id: builder.input(old.aval, old.hint) for old in graph.inputs}
     builder.names[:] = graph.names or builder.names
@@ -55,12 +70,14 @@ def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int]) -> G
             builder.spans = node.spans
             _push(builder, node, env, tangents)
             builder.spans = ()
+            if stands_for is not None:
+                tangents |= {o.id: stand_in(builder, tangents[o.id], stands_for) for o in node.outs if o.id in tangents}
     found = []
     for k in chosen:
         old = graph.outputs[k]
         found.append(tangents[old.id] if old.id in tangents else splat(builder, 0.0, old.aval))
     made = builder.close([*(env[old.id] for old in graph.outputs), *found])
-    return without_dead(made)
+    return Traced(without_dead(made) if stands_for is None else made, env, tangents, stands_for or {})
 
 
 def _push(builder: Builder, node: Node, env: dict[int, Value], tangents: dict[int, Value]) -> None:
@@ -154,4 +171,4 @@ def _vjp_graph(node: Node, tangents: Tangents) -> tuple[Graph, list[int], list[i
     return builder.finish(pulled), floats, moved
 
 
-__all__ = ["forward", "push_forward", "transposed"]
+__all__ = ["forward", "push_forward", "traced", "transposed"]

@@ -12,7 +12,7 @@ added up (`accumulate`). Every adjoint node carries the spans of the node that i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import gradcli.ops  # noqa: F401 - fills the registry
@@ -20,6 +20,7 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import conditions
 from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.primitive import primitive
+from gradcli.record import record
 from gradcli.syntax.diagnostics import ModelError, fail
 
 
@@ -38,11 +39,79 @@ def reverse(
 
     Raises ModelError DIF001 for a `wrt` that is no float, DIF002 where no output is one, DIF008 for a missing rule.
     """
+    return _differentiated(graph, wrt, sens, outputs, None).graph
+
+
+@record(eq=False)
+class Traced:
+    """A derivative's graph in which every cotangent (in forward mode, every tangent) is a value of its own.
+
+    `primal` and `moved` say what the values of the graph differentiated became, by their old ids: each itself, and its
+    cotangent where it has one. A cotangent may be a value without a node, no input: it stands for the one that
+    `stands_for` has under its id. With these in their places the graph is the one that runs: `whole`.
+    """
+
+    graph: Graph
+    primal: Mapping[int, Value]
+    moved: Mapping[int, Value]
+    stands_for: Mapping[int, Value]
+
+    def whole(self, values: Sequence[Value]) -> Graph:
+        """The graph without stand-ins, with `values` for its outputs."""
+        builder = Builder()
+        env = {old.id: builder.input(old.aval, old.hint) for old in self.graph.inputs}
+        builder.names[:] = self.graph.names
+
+        def seen(value: Value) -> Value:
+            chain = []
+            while value.id not in env:
+                chain.append(value)
+                value = self.stands_for[value.id]
+            env.update((link.id, env[value.id]) for link in chain)
+            return env[value.id]
+
+        for node in self.graph.nodes:
+            for value in node.inputs:
+                seen(value)
+            builder.replay([node], env)
+        return builder.close([seen(value) for value in values])
+
+
+def traced(
+    graph: Graph, wrt: Sequence[int], *, sens: Literal["ones", "inputs"] = "ones", outputs: Sequence[int] | None = None
+) -> Traced:
+    """`reverse`, with the cotangent of every value on the way. Raises as `reverse` does."""
+    return _differentiated(graph, wrt, sens, outputs, {})
+
+
+def stand_in(builder: Builder, value: Value, stands_for: dict[int, Value]) -> Value:
+    """A value without a node in the place of `value`. What is zeros but for a part stays: sums look at it."""
+    if value.node is not None and value.node.prim.accumulate is not None:
+        return value
+    made = builder.input(value.aval)
+    del builder.inputs[-1], builder.names[-1]
+    stands_for[made.id] = value
+    return made
+
+
+def meant(values: Sequence[Value], stands_for: Mapping[int, Value]) -> list[Value]:
+    """What stand-ins among `values` stand for, and what that stands for in its turn."""
+    found = []
+    for value in values:
+        while value.id in stands_for:
+            value = stands_for[value.id]
+            found.append(value)
+    return found
+
+
+def _differentiated(
+    graph: Graph, wrt: Sequence[int], sens: str, outputs: Sequence[int] | None, stands_for: dict[int, Value] | None
+) -> Traced:
     for position in wrt:
         refuse_without_derivative(graph, position)
     chosen = float_outputs(graph, outputs)
     with conditions():  # what is assumed about sizes here was recorded when the primal was made, or follows from it
-        return _differentiate(graph, wrt, chosen, sens)
+        return _differentiate(graph, wrt, chosen, sens, stands_for)
 
 
 def float_outputs(graph: Graph, outputs: Sequence[int] | None) -> list[int]:
@@ -61,7 +130,9 @@ def refuse_without_derivative(graph: Graph, position: int) -> None:
         raise fail("DIF001", f"{name} is {value.aval} and has no derivative", help="give it as floats")
 
 
-def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int], sens: str) -> Graph:
+def _differentiate(
+    graph: Graph, wrt: Sequence[int], chosen: Sequence[int], sens: str, stands_for: dict[int, Value] | None
+) -> Traced:
     builder = Builder()
     env = {old.id: builder.input(old.aval, old.hint) for old in graph.inputs}
     builder.names[:] = graph.names or builder.names
@@ -74,7 +145,7 @@ def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int], sens
         old = graph.outputs[output]
         weight = splat(builder, 1.0, old.aval) if weights is None else weights[k]
         cts[old.id] = accumulate(builder, cts.get(old.id), weight)
-    _backwards(graph, builder, env, active(graph, wrt), cts)
+    _backwards(graph, builder, env, active(graph, wrt), cts, stands_for)
 
     gradients = []
     for position in wrt:
@@ -83,7 +154,9 @@ def _differentiate(graph: Graph, wrt: Sequence[int], chosen: Sequence[int], sens
         gradients.append(splat(builder, 0.0, old.aval) if ct is None else _hinted(ct, old))
     results = [*(env[old.id] for old in graph.outputs), *gradients]
     made = builder.close(results)
-    return Graph(made.inputs, _without_dead(made.nodes, n_primal, results), made.outputs, made.n_values, made.names)
+    nodes = _without_dead(made.nodes, n_primal, results, stands_for or {})
+    found = Graph(made.inputs, nodes, made.outputs, made.n_values, made.names)
+    return Traced(found, env, cts, stands_for or {})
 
 
 def active(graph: Graph, wrt: Sequence[int]) -> bytearray:
@@ -100,7 +173,10 @@ def active(graph: Graph, wrt: Sequence[int]) -> bytearray:
     return flags
 
 
-def _backwards(graph: Graph, builder: Builder, env: dict[int, Value], flags: bytearray, cts: dict[int, Value]) -> None:
+def _backwards(
+    graph: Graph, builder: Builder, env: dict[int, Value], flags: bytearray, cts: dict[int, Value],
+    stands_for: dict[int, Value] | None,
+) -> None:  # fmt: skip
     """Send cotangents from results to operands, last node first; nodes that receive none are passed over."""
     for node in reversed(graph.nodes):
         outs = [cts.get(out.id) if flags[out.id] else None for out in node.outs]
@@ -109,6 +185,9 @@ def _backwards(graph: Graph, builder: Builder, env: dict[int, Value], flags: byt
         for ct, old in zip(outs, node.outs, strict=True):
             if ct is not None:
                 _hinted(ct, old)
+        if stands_for is not None:
+            outs = [None if ct is None else stand_in(builder, ct, stands_for) for ct in outs]
+            cts.update((old.id, ct) for old, ct in zip(node.outs, outs, strict=True) if ct is not None)
         builder.spans = node.spans
         for old, ct in zip(node.inputs, _pull_back(node, outs, env), strict=True):
             if ct is not None and flags[old.id]:
@@ -177,12 +256,16 @@ def _hinted(ct: Value, old: Value) -> Value:
     return ct
 
 
-def _without_dead(nodes: tuple[Node, ...], n_primal: int, results: Sequence[Value]) -> tuple[Node, ...]:
+def _without_dead(
+    nodes: tuple[Node, ...], n_primal: int, results: Sequence[Value], stands_for: Mapping[int, Value]
+) -> tuple[Node, ...]:
     """All primal nodes, and of the adjoint ones those that a result needs: rules give all cotangents of a node."""
-    live = {value.id for value in results}
+    live = {value.id for value in (*results, *meant(results, stands_for))}
     kept = []
     for node in reversed(nodes[n_primal:]):
         if any(out.id in live for out in node.outs):
             kept.append(node)
             live.update(value.id for value in node.inputs)
+            if stands_for:
+                live.update(value.id for value in meant(node.inputs, stands_for))
     return (*nodes[:n_primal], *reversed(kept))

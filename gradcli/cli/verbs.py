@@ -31,6 +31,9 @@ VERBS = {
         Verb("check", "gradcli.cli.trust", "Trust", "prove the shapes of models for all sizes, without data"),
         Verb("test", "gradcli.cli.trust", "Trust", "run the cases that live with models"),
         Verb(
+            "explain", "gradcli.cli.explaining", "Understanding", "how a gradient comes about: each adjoint's equation"
+        ),
+        Verb(
             "show", "gradcli.cli.understanding", "Understanding", "a stage of the compiler: ast, graph, grad, optimized"
         ),
         Verb(

@@ -18,10 +18,10 @@ from gradcli.interp.params import Computed
 from gradcli.interp.scope import Data, Scope
 from gradcli.interp.values import Arr, ListV, NetV, Poisoned, TupleV, flatten, is_number
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import Size
+from gradcli.ir.dims import Size, name_of
 from gradcli.ir.graph import Graph, Value
 from gradcli.ir.primitive import ShapeError
-from gradcli.record import record
+from gradcli.record import field, record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, Span, fail, listed, nearest
 
@@ -64,6 +64,7 @@ class Prepared:
     notes: tuple[Diagnostic, ...]
     lines: Mapping[str, Value]
     origins: Mapping[str, Span]  # where inputs and params are declared
+    dims: Mapping[int, tuple[str | None, ...]] = field(default_factory=dict)  # names of dims, by id of the value
 
 
 class Program:
@@ -222,6 +223,7 @@ class Program:
             tuple(ctx.run.notes),
             lines,
             origins,
+            _named_dims(ctx, decl, net, inputs),
         )
 
     def _bind(
@@ -296,6 +298,24 @@ def run_entry(ctx: Elaborator, net: NetV, bound: dict[str, Any], decl: ast.Net) 
         ctx.raise_kept()
     ctx.raise_kept()
     return result
+
+
+def _named_dims(
+    ctx: Elaborator, decl: ast.Net, net: NetV, inputs: Sequence[tuple[str, Value, Feed]]
+) -> dict[int, tuple[str | None, ...]]:
+    """The names of dims that inputs have in the signature, and params and named lines in their types."""
+    known = [info.arr for path in net.instance.params if (info := ctx.run.params[path]).arr is not None]
+    found = {
+        arr.value.id: tuple(None if (known_as := name_of(d)) is None else known_as.text for d in arr.dims)
+        for arr in (*known, *ctx.run.lines.values())
+        if arr is not None and arr.named
+    }
+    types_ = {i.name.id: i.type for i in decl.inputs if i.type is not None}
+    for name, value, _ in inputs:
+        dims = types_[name].dims if name in types_ else ()
+        if len(dims) == value.rank and not any(isinstance(d, ast.Ellipsis) for d in dims):
+            found[value.id] = tuple(d.id if isinstance(d, ast.Name) else None for d in dims)
+    return found
 
 
 def output_names(ctx: Elaborator, decl: ast.Net, result: Any) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _names(graph: Graph) -> dict[int, str]:
     unnamed = 0
     for value in values:
         if value.node is not None and _is_number(value.node):
-            names[value.id] = _number(unpack(value.node.params["data"], value.dtype)[0], value.dtype)
+            names[value.id] = number_text(unpack(value.node.params["data"], value.dtype)[0], value.dtype)
         elif value.hint and (hints[value.hint] == 1 or (value.node is None and value.hint in inputs)):
             names[value.id] = value.hint
         elif value.id not in read and value.node is not None and len(value.node.outs) > 1:
@@ -94,13 +94,13 @@ def _is_number(node: Node) -> bool:
 
 def _expression(node: Node, names: dict[int, str]) -> str:
     if node.prim.name == "constant":
-        return f"constant({_constant(node.outs[0].aval, node.params['data'])})"
+        return f"constant({constant_text(node.outs[0].aval, node.params['data'])})"
     operands = [names[value.id] for value in node.inputs]
-    params = [] if regions(node) else map(_param, node.params.items())  # what is inside stands below
+    params = [] if regions(node) else map(param_text, node.params.items())  # what is inside stands below
     return f"{node.prim.name}({', '.join([*operands, *params])})"
 
 
-def _param(param: tuple[str, Any]) -> str:
+def param_text(param: tuple[str, Any]) -> str:
     name, value = param
     if name == "items":
         return f"items=[{', '.join(_item(*item) for item in value)}]"
@@ -129,14 +129,16 @@ def _item(start: Any, count: Any, step: Any) -> str:
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _constant(aval: Aval, data: bytes) -> str:
+def constant_text(aval: Aval, data: bytes) -> str:
     """Small ones by value; of others what is the same everywhere, or the first and the last number."""
     numbers = unpack(data, aval.dtype) if len(data) <= 1 << 16 else ()
     if numbers and len(numbers) <= SHOWN:
-        return _nested([_number(number, aval.dtype) for number in numbers], aval.shape)
+        return _nested([number_text(number, aval.dtype) for number in numbers], aval.shape)
     item = struct.calcsize("=" + CODES[aval.dtype])
     first, last = (
-        (_number(unpack(part, aval.dtype)[0], aval.dtype) for part in (data[:item], data[-item:])) if data else ("", "")
+        (number_text(unpack(part, aval.dtype)[0], aval.dtype) for part in (data[:item], data[-item:]))
+        if data
+        else ("", "")
     )
     if not data:
         return "[]"
@@ -151,7 +153,7 @@ def _nested(texts: Sequence[str], shape: Sequence[Any]) -> str:
     return rows[0]
 
 
-def _number(number: float, dtype: str) -> str:
+def number_text(number: float, dtype: str) -> str:
     """The shortest digits that give the number back in its dtype."""
     if dtype == "bool":
         return "true" if number else "false"

@@ -1,0 +1,75 @@
+"""The verb: its options, its refusals, and the keys of its JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import Cli
+from tests.explain.cases import LOOP
+
+SURVEY = ("-e", "log(x1) + x1 * x2 - sin(x2)", "-i", "x1=2", "-i", "x2=5")
+
+EQUATION = {
+    "name", "of", "symbol", "shape", "dims", "dtype", "text", "latex", "formula", "call", "summed", "block", "value",
+}  # fmt: skip
+
+
+def test_the_schema(cli_inside: Cli) -> None:
+    document: Any = cli_inside("explain", *SURVEY, "--get-all", "--json").done().json()
+    assert [*document] == ["schema", "model", "net", "edition", "parts", "lines", "notes"]
+    assert document["schema"] == "gradcli.explain/1"
+    (part,) = document["parts"]
+    assert [*part] == ["of", "mode", "seeds", "steps", "blocks", "results", "closed"]
+    assert part["results"] == ["d_x1", "d_x2"]
+    for step in part["steps"]:
+        assert [*step] == ["place", "value", "derivative", "why"]
+        for equation in (step["value"], *step["derivative"]):
+            assert set(equation) == EQUATION
+            assert equation["value"] is None
+
+
+def test_the_schema_of_loops(cli_inside: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.net").write_text(LOOP, encoding="utf-8")
+    document: Any = cli_inside("explain", "m.net", "--get-all", "--json", cwd=tmp_path).done().json()
+    forwards, backwards = sorted(document["parts"][0]["blocks"], key=lambda block: bool(block["reverse"]))
+    keys = ["op", "turns", "reverse", "count", "condition", "index", "carried", "slices", "results", "given", "lines"]
+    assert [*forwards] == [*backwards] == [*keys, "after"]
+    assert (forwards["turns"], forwards["reverse"], backwards["reverse"]) == (50, False, True)
+    assert backwards["carried"] == ["d_h", "d_w"]
+
+
+def test_json_is_valid_where_numbers_are_not_finite(cli_inside: Cli) -> None:
+    out = cli_inside("explain", "-e", "where(x > 0, inf, x)", "-i", "x=[1, -1]", "--numbers", "--json").done().out
+    document = json.loads(out, parse_constant=lambda word: (_ for _ in ()).throw(ValueError(word)))
+    assert document["parts"][0]["steps"][-1]["value"]["value"] == ["inf", -1.0]
+
+
+def test_what_is_not_asked_for_is_left_out(cli_inside: Cli) -> None:
+    """By x1 alone, sin(x2) is a constant and has no line of its own."""
+    assert "v4 = v3 − sin(x2)" in cli_inside("explain", *SURVEY, "--wrt", "x1").done().out
+
+
+def test_a_sensitivity_is_told(cli_inside: Cli) -> None:
+    out = cli_inside("explain", "-e", "x * x", "-i", "x=[1, 2]", "--sens", "[3, 4]").done().out
+    assert "L = Σ v̄1 ⊙ v1" in out
+    assert "v̄1 = [3, 4]" in out
+
+
+def test_refusals(cli_inside: Cli) -> None:
+    for options, code in (
+        (("--tangent", "x1=1"), "USE005"),
+        (("--mode", "forward", "--sens", "1"), "USE005"),
+        (("--mode", "sideways"), "USE003"),
+        (("--format", "pdf"), "USE003"),
+        (("--json", "--format", "md"), "USE005"),
+        (("--wrt", "x3"), "DIF003"),
+        (("--order", "11"), "DIF007"),
+    ):
+        ran = cli_inside("explain", *SURVEY, *options)
+        assert (ran.code, code in ran.err) == (2, True), (options, ran.err)
+
+
+def test_numbers_take_a_precision(cli_inside: Cli) -> None:
+    assert "0.69314718" in cli_inside("explain", *SURVEY, "--numbers", "--precision", "8").done().out
