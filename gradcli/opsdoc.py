@@ -100,7 +100,7 @@ def _page(surface: Surface) -> OperatorDoc:
     if not formula and rule is not None:
         formula = {"linear": "linear: the adjoint of itself", "bilinear": "bilinear"}.get(rule.kind, "")
         formula = "zero where it exists" if rule.flat else formula
-    if name in ("zeros", "ones", "full", "eye", "arange", "linspace", "size", "shape", "one_hot"):
+    if name in ("zeros", "ones", "eye", "arange", "linspace", "size", "shape", "one_hot"):
         formula = "none: it does not depend on arrays"
     elif rule is None and surface.family in ("activations", "linear algebra", "shape", "neural"):
         formula = "follows from what it is made of"

@@ -43,7 +43,7 @@ def _ones(site: Site, shape: Any, dtype: Any) -> Arr:
     return _filled(site, shape, 1.0, dtype)
 
 
-@operator("full(shape, value, dtype=None)", "makers", "An array of one value.")
+@operator("full(shape, value, dtype=None)", "makers", "An array of one value.", "broadcast_to")
 def _full(site: Site, shape: Any, value: Any, dtype: Any) -> Arr:
     return _filled(site, shape, value, dtype)
 
