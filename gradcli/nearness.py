@@ -1,0 +1,3 @@
+class Probe:
+    def look(self,*a): pass
+    def margins(self, g): return None

@@ -1,0 +1,315 @@
+"""`trace`: the value and the gradients of a request node by node, and what went bad on the way as a reader sees it.
+
+The graph is that of `grad`, before any pass: every node keeps its place in the model and its role in a derivative. The
+first birth (see `tracing`) that spoils a result is the finding. A repair is only told after the repaired model, or the
+model in a wider dtype, was run and did not go bad at that place again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradcli import mends, running, saying
+from gradcli.api import open_model, prepare, read_consts, read_feeds, read_params
+from gradcli.differentiate import Derived
+from gradcli.engine import Machine
+from gradcli.interp.elaborate import Options
+from gradcli.interp.params import FromFile
+from gradcli.interp.program import Fed, Feed, Prepared, Program
+from gradcli.ir.graph import Role, Value
+from gradcli.record import record, replace
+from gradcli.request import ModelFile, Request
+from gradcli.syntax.diagnostics import ModelError, Source
+from gradcli.traced import Born, Finding, Hop, Mend, Near, Operand, Spoiled, Trace, Turn
+from gradcli.tracing import Around, Birth, Nearest, Tracer, own_span, role_of, span_around
+
+if TYPE_CHECKING:
+    from gradcli.weights import Given
+
+MOST_HARMLESS = 5
+MOST_MENDS = 3  # that are tried
+WIDER = {"f16": ("f32", "f64"), "f32": ("f64",), "f64": ()}
+
+
+@record(eq=False)
+class Ready:
+    """A request ready to be run node by node; `feeds` name the data of each graph input: name and source."""
+
+    program: Program
+    prepared: Prepared
+    derived: Derived
+    inputs: tuple[Any, ...]
+    feeds: tuple[tuple[str, str], ...]
+    sens: tuple[dict[str, Any], ...]
+
+    @property
+    def results(self) -> list[tuple[str, str, Value]]:
+        """Name, kind and value of each result."""
+        count, outputs = len(self.prepared.outputs), self.derived.graph.outputs
+        values = [(name, "value", v) for name, v in zip(self.prepared.outputs, outputs[:count], strict=True)]
+        grads = [(",".join(names), "gradient", v) for names, v in zip(self.derived.names, outputs[count:], strict=True)]
+        return [*values, *grads]
+
+
+def trace(
+    file: ModelFile,
+    request: Request,
+    *,
+    margins: bool = False,
+    on_start: Callable[[int], None] | None = None,
+    on_step: Callable[[str], None] | None = None,
+) -> Trace:
+    """What a run finds. Raises ModelError as `grad` does."""
+    ready = _ready(*prepare(file, request), request)
+    if on_start is not None:
+        on_start(len(ready.derived.graph.nodes))
+    from gradcli.nearness import Probe
+
+    probe = Probe() if margins else None
+    tracer = Tracer(None if probe is None else probe.look, on_step)
+    outs = tracer.run(ready.derived.graph, ready.inputs)
+    root = _first(ready, tracer)
+    finding = None
+    if root is not None:
+        finding = _finding(ready, tracer, root, outs)
+        finding = replace(finding, mend=_mend(file, request, ready, tracer, root, finding))
+    spoiling = _spoiling(ready, tracer)
+    harmless = [k for k, birth in enumerate(tracer.births) if k not in spoiling and birth.node is not None]
+    return Trace(
+        ready.program.scope.source.name, ready.prepared.net, ready.program.scope.edition, ready.sens, request.order,
+        len(ready.derived.graph.nodes), finding,
+        tuple(_finding(ready, tracer, k, outs) for k in _one_a_place(tracer, harmless)) if root is None else (),
+        _near(tracer.nearest), None if probe is None else probe.margins(ready.derived.graph), (*ready.prepared.notes, *ready.derived.notes),
+    )  # fmt: skip
+
+
+def _ready(program: Program, prepared: Prepared, request: Request) -> Ready:
+    machine = Machine(memory=request.memory)
+    given = running.read_sens(program, prepared, request)
+    derived = running.derive_request(prepared, request, None if given is None else list(given))
+    inputs = [*running.feed_arrays(prepared, machine), *running.sens_arrays(given or {}, derived.weighted, machine)]
+    feeds: list[tuple[str, str]] = [("", "")] * len(inputs)
+    for fed in (*prepared.inputs, *prepared.params, *prepared.data):
+        feeds[fed.position] = _source(fed)
+    for k, (name, _) in enumerate(derived.weighted, len(prepared.graph.inputs)):
+        feeds[k] = (f"sens {name}", _weight(given, name))
+    return Ready(program, prepared, derived, tuple(inputs), tuple(feeds), running.describe_sens(prepared, given))
+
+
+def _source(fed: Fed) -> tuple[str, str]:
+    match fed.origin:
+        case Feed():
+            return fed.name, fed.origin.source
+        case FromFile():
+            return fed.name, fed.origin.stored.name
+    return fed.name, str(getattr(fed.origin, "name", ""))
+
+
+def _weight(given: Mapping[str, Given] | None, name: str) -> str:
+    return given[name].source if given is not None and name in given else ""
+
+
+# ── which birth ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _spoiling(ready: Ready, tracer: Tracer) -> set[int]:
+    return {root for _, _, value in ready.results if value.id in tracer.bad for root in tracer.bad[value.id].roots}
+
+
+def _first(ready: Ready, tracer: Tracer) -> int | None:
+    """The first birth that spoils a result."""
+    return min(_spoiling(ready, tracer), default=None)
+
+
+def _one_a_place(tracer: Tracer, births: Sequence[int]) -> list[int]:
+    places: dict[Any, int] = {}
+    for k in births:
+        birth = tracer.births[k]
+        places.setdefault(span_around(birth.around, birth.node), k)
+    return list(places.values())[:MOST_HARMLESS]
+
+
+# ── what is told of it ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Finding:
+    birth = tracer.births[root]
+    node, out = birth.node, birth.out
+    shape = tuple(int(size) for size in out.shape)  # type: ignore[arg-type]  # sizes of data are known
+    about = (out.dtype, shape, birth.index, birth.count)
+    tail = (_turns(birth.around), _path(ready, tracer, root), tuple(_spoils(ready, tracer, root, outs)))
+    value = _text(birth.value)
+    if node is None or node.prim.name == "constant":
+        name, source = ready.feeds[birth.place] if node is None else ("a constant", "the model")
+        span = ready.prepared.origins.get(name) if node is None else own_span(node)
+        return Finding(value, "data", 0, "", "", "", "", name, source, span, *about, (), *tail)
+    role = role_of(birth.around, node)
+    operands = tuple(_operand(v, number, node) for v, number in zip(node.inputs, birth.operands, strict=True))
+    elementwise = node.prim.kind == "elementwise"
+    return Finding(
+        value, _born(role), saying.depth(role), saying.operator(role.prim if role is not None else node.prim.name),
+        node.prim.name, saying.formula(node), saying.with_numbers(node, birth.operands) if elementwise else "",
+        out.hint, "", span_around(birth.around, node), *about, operands, *tail,
+    )  # fmt: skip
+
+
+def _operand(value: Value, number: float, node: Any) -> Operand:
+    shape = tuple(int(size) for size in value.shape)  # type: ignore[arg-type]
+    whole = node.prim.kind != "elementwise" and bool(shape)
+    return Operand(saying.operand(value, node), saying.about(value), number, value.dtype, shape, whole)
+
+
+def _born(role: Role | None) -> Born:
+    return "value" if role is None else role.kind
+
+
+def _turns(around: Around) -> tuple[Turn, ...]:
+    """Loops around a step, the outermost first."""
+    found: list[Turn] = []
+    at: Around | None = around
+    while at is not None:
+        if at.turn is not None and at.node is not None:
+            found.append(Turn(span_around(at.outer or at, at.node), at.turn))
+        at = at.outer
+    return tuple(reversed(found))
+
+
+def _text(value: float) -> str:
+    return "nan" if value != value else "inf" if value > 0 else "-inf"
+
+
+def _spoils(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Iterator[Spoiled]:
+    import numpy as np
+
+    for (name, kind, value), array in zip(ready.results, outs, strict=True):
+        if value.id in tracer.bad and root in tracer.bad[value.id].roots:
+            bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+            yield Spoiled(name, kind, bad, int(array.size))  # type: ignore[arg-type]  # one of the two
+
+
+def _path(ready: Ready, tracer: Tracer, root: int) -> tuple[Hop, ...]:
+    """The steps from where it was born to a result, a gradient if it spoils one; those of one line and role as one."""
+    bad = tracer.bad
+    spoiled = [value for _, _, value in reversed(ready.results) if value.id in bad and root in bad[value.id].roots]
+    gradients = [value for _, kind, value in ready.results if kind == "gradient" and value in spoiled]
+    if not spoiled:
+        return ()
+    chain = _chain(tracer, root, (gradients or spoiled)[0].id)
+    hops: list[Hop] = []
+    for key in chain:
+        entry = bad[key]
+        role = role_of(Around(ready.derived.graph), entry.node)
+        name = "" if entry.node is None else role.prim if role is not None else entry.node.prim.name
+        how = ""
+        if entry.node is not None and entry.how and entry.parents and _tells(entry.how):
+            how = saying.with_numbers(entry.node, entry.how)
+        hop = Hop(own_span(entry.node), "data" if entry.node is None else _born(role), saying.operator(name), _text(entry.what), how)
+        if hops and (hops[-1].span, hops[-1].born) == (hop.span, hop.born):
+            hop = replace(hop, how=hop.how or hops.pop().how) if not hop.how else hops.pop() and hop
+        if hop.span is not None or hop.born == "data":
+            hops.append(hop)
+    return tuple(hops)
+
+
+def _tells(how: Sequence[float]) -> bool:
+    """Whether infinities made a nan: `0 * inf`."""
+    return not any(x != x for x in how)
+
+
+def _chain(tracer: Tracer, root: int, result: int) -> list[int]:
+    """Values from the birth to a result, by the shortest way back."""
+    bad, came = tracer.bad, {result: -1}
+    queue = deque([result])
+    while queue:
+        key = queue.popleft()
+        before = [p for p in bad[key].parents if root in bad[p].roots]
+        if not before:
+            chain = []
+            while key != -1:
+                chain.append(key)
+                key = came[key]
+            return chain
+        for parent in before:
+            if parent not in came:
+                came[parent] = key
+                queue.append(parent)
+    return []
+
+
+def _near(nearest: Nearest | None) -> Near | None:
+    if nearest is None:
+        return None
+    node = nearest.node
+    role = node.role
+    limit = nearest.value * nearest.room
+    name = saying.operator(role.prim if role is not None else node.prim.name)
+    return Near(own_span(node), _born(role), name, nearest.dtype, nearest.value, limit, nearest.room)
+
+
+# ── repairs, tried before they are told ─────────────────────────────────────────────────────────────────────
+
+
+def _mend(file: ModelFile, request: Request, ready: Ready, tracer: Tracer, root: int, finding: Finding) -> Mend | None:
+    birth = tracer.births[root]
+    if birth.node is None or finding.span is None or finding.born == "data":
+        return None
+    role = role_of(birth.around, birth.node)
+    spot = mends.Spot(birth.around.graph, birth.node, role.prim if role is not None else birth.node.prim.name,
+                      role is not None and role.kind == "adjoint", birth.operands, finding.span, tracer.masked.get(root))  # fmt: skip
+    for tried, mend in enumerate(mends.candidates(spot)):
+        if tried == MOST_MENDS:
+            break
+        if _helps(file, request, mend):
+            return mend
+    for dtype in WIDER.get(birth.out.dtype, ()):
+        if _clean(lambda dtype=dtype: prepare(file, replace(request, dtype=dtype)), request):  # type: ignore[misc]
+            return Mend(f"{dtype} holds these numbers", option=f"--dtype {dtype}")
+    return None
+
+
+def _helps(file: ModelFile, request: Request, mend: Mend) -> bool:
+    """Whether the model with the repair no longer goes bad at its place."""
+    assert mend.span is not None
+    source, span = open_model(file) if str(file.path) != "-" else mend.span.source, mend.span
+    if span.source.name != source.name or span.source.text != source.text:
+        return False  # a file that is imported
+    text = source.text[: span.start] + mend.by + source.text[span.end :]
+    patched = Source(source.name, text)
+
+    def again() -> tuple[Program, Prepared]:
+        options = Options(request.dtype, read_consts(request.consts))
+        if file.expression:
+            program = Program.of_expression(patched, file.path or _here(), options)
+        else:
+            base = file.path.parent if file.path is not None and str(file.path) != "-" else _here()
+            program = Program(patched, base, options, None)
+        return program, read_params(program.prepare(request.net, read_feeds(program, request)), request)
+
+    start, end = span.start, span.start + len(mend.by)
+    return _clean(again, request, lambda place: start <= place < end)
+
+
+def _here() -> Any:
+    from pathlib import Path
+
+    return Path()
+
+
+def _clean(
+    make: Callable[[], tuple[Program, Prepared]], request: Request, within: Callable[[int], bool] = lambda place: True
+) -> bool:
+    """Whether a model runs, and nothing is born in it `within` a stretch of its text that spoils a result."""
+    try:
+        ready = _ready(*make(), request)
+        tracer = Tracer()
+        tracer.run(ready.derived.graph, ready.inputs)
+    except ModelError:
+        return False
+    for root in _spoiling(ready, tracer):
+        birth = tracer.births[root]
+        span = span_around(birth.around, birth.node)
+        if span is None or within(span.start):
+            return False
+    return True

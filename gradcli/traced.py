@@ -1,0 +1,156 @@
+"""What `trace` tells: where a number went bad, what it spoils, and how near the others came. Plain values."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from gradcli.record import record
+from gradcli.syntax.diagnostics import Diagnostic, Span
+
+Born = Literal["data", "value", "adjoint", "tangent"]
+
+
+@record
+class Operand:
+    """One operand of the step that went bad: what it is in the model, and its value at the element.
+
+    Where a step reads many elements of it, `value` is the largest magnitude among them and `whole` says so.
+    """
+
+    name: str
+    about: str  # "the adjoint of s", or nothing
+    value: float
+    dtype: str
+    shape: tuple[int, ...]
+    whole: bool = False
+
+
+@record
+class Hop:
+    """One step on the way from the bad number to a result: `value` is what it is there, `how` made of what."""
+
+    span: Span | None
+    born: Born
+    operator: str
+    value: str
+    how: str = ""
+
+
+@record
+class Spoiled:
+    """A result that holds numbers that are not finite, and how many."""
+
+    name: str
+    kind: Literal["value", "gradient"]
+    bad: int
+    size: int
+
+
+@record
+class Mend:
+    """A repair. Where it is a change of the text, `by` stands for the text at `span`; where it is an option of the
+    command line, `option` is it."""
+
+    text: str
+    span: Span | None = None
+    by: str = ""
+    option: str = ""
+
+
+@record
+class Turn:
+    """The loop around, and the turn, as the loop variable counts from 0."""
+
+    span: Span | None
+    turn: int
+
+
+@record
+class Finding:
+    """The first number that is not finite, born from finite ones or come in with the data, and spoiling a result."""
+
+    value: str  # "nan", "inf" or "-inf"
+    born: Born
+    order: int  # of the derivative: 0 for a value
+    operator: str  # whose value it is, or whose derivative: `sqrt`
+    step: str  # what was computed: `div`
+    formula: str  # `d_s / (s * 2)`
+    numbers: str  # `1 / 0`
+    name: str  # of the data, or of the line
+    source: str  # of the data: `x.npy`
+    span: Span | None
+    dtype: str
+    shape: tuple[int, ...]
+    index: tuple[int, ...]
+    count: int
+    operands: tuple[Operand, ...]
+    turns: tuple[Turn, ...]
+    path: tuple[Hop, ...]
+    spoils: tuple[Spoiled, ...]
+    mend: Mend | None = None
+
+
+@record
+class Near:
+    """How near a step came to a limit: `value` in `dtype`, `room` times away (2 means half of the limit)."""
+
+    span: Span | None
+    born: Born
+    operator: str
+    dtype: str
+    value: float
+    limit: float
+    room: float
+
+
+@record
+class Loss:
+    """Catastrophic cancellation: a sum or difference that is `digits` decimal digits smaller than its terms."""
+
+    span: Span | None
+    born: Born
+    operator: str
+    dtype: str
+    index: tuple[int, ...]
+    terms: float
+    result: float
+    digits: float
+    held: float  # digits that the dtype has
+
+
+@record
+class Flow:
+    """The gradient on its way back: at a line, the root mean square of the adjoint, and against the largest of all."""
+
+    span: Span | None
+    name: str
+    shape: tuple[int, ...]
+    rms: float
+    zeros: float  # share of elements
+
+
+@record
+class Margins:
+    """Near misses."""
+
+    large: tuple[Near, ...]
+    small: tuple[Near, ...]
+    losses: tuple[Loss, ...]
+    flow: tuple[Flow, ...]
+
+
+@record
+class Trace:
+    """What one run of `trace` found. `harmless` are numbers that are not finite and reach no result."""
+
+    model: str
+    net: str
+    edition: int
+    sens: tuple[dict[str, Any], ...]
+    order: int
+    steps: int
+    finding: Finding | None
+    harmless: tuple[Finding, ...]
+    nearest: Near | None
+    margins: Margins | None
+    notes: tuple[Diagnostic, ...]
