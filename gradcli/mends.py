@@ -18,7 +18,18 @@ from gradcli.traced import Mend
 from gradcli.tracing import own_span
 
 TINY = {"f16": "1e-4", "f32": "1e-12", "f64": "1e-12"}  # what is added below a root
-INSIDE = {"acos": 0, "asin": 0, "atanh": 0, "log1p": 0, "exp": 0, "exp2": 0, "expm1": 0, "cosh": 0, "sinh": 0, "acosh": 2}
+INSIDE = {
+    "acos": 0,
+    "asin": 0,
+    "atanh": 0,
+    "log1p": 0,
+    "exp": 0,
+    "exp2": 0,
+    "expm1": 0,
+    "cosh": 0,
+    "sinh": 0,
+    "acosh": 2,
+}
 FAR = 64  # steps that are looked at from a spot
 
 
@@ -65,7 +76,11 @@ def _select_first(spot: Spot) -> Iterator[Mend]:
     condition = None if place is None else _condition(_tree(place))
     if place is None or condition is None or not _reaches(condition, place, spot.span):
         return
-    safe = _with_argument(tree, lambda inner, one: f"where({condition}, {inner}, {one})" if branch == 1 else f"where({condition}, {one}, {inner})")  # fmt: skip
+
+    def chosen(inner: str, one: object) -> str:
+        return f"where({condition}, {inner}, {one})" if branch == 1 else f"where({condition}, {one}, {inner})"
+
+    safe = _with_argument(tree, chosen)
     if safe is not None:
         yield Mend("both sides of a `where` are computed: select the argument first", spot.span, safe)
 
@@ -111,8 +126,8 @@ def _condition(tree: ast.Expr | None) -> str | None:
 
 
 def _root_at_zero(spot: Spot) -> Iterator[Mend]:
-    """The derivative of a root at 0 is infinite: 0 is what is meant where nothing is left, a small number below the root
-    where it is smooth."""
+    """The derivative of a root at 0 is infinite: either 0 is meant there, or a small number below the root keeps it
+    smooth."""
     tiny = TINY[spot.dtype]
     match _tree(spot.span):
         case ast.Call(func=ast.Name(id="norm"), args=(inner, *rest), keywords=keywords):
@@ -179,10 +194,10 @@ def _stable(node: Node, power: Value, argument: str, place: Span) -> tuple[str, 
         if _is_one(inputs[0]):
             return "sigmoid", f"sigmoid({_minus(argument)})"
     if name == "div" and inputs[0] is power and _is_sum(inputs[1], power):
-        axes = inputs[1].node.params["axes"] if inputs[1].node is not None else ()
+        axes: tuple[int, ...] = inputs[1].node.params["axes"] if inputs[1].node is not None else ()
         if len(axes) == 1:
-            return "softmax", f"softmax({argument}, axis={axes[0]})"
-        return ("softmax", f"softmax({argument})") if power.rank == 1 else None
+            return "softmax", f"softmax({argument}{'' if power.rank == 1 else f', axis={axes[0]}'})"
+        return None
     if name == "log" and _one_more(inputs[0], power):
         return "softplus", f"softplus({argument})"
     if name == "log1p" and inputs[0] is power:
@@ -235,7 +250,9 @@ def _log_of_zero(spot: Spot) -> Iterator[Mend]:
         return
     stable = _log_of(inner)
     if stable is not None:
-        yield Mend(f"`{stable.partition('(')[0].lstrip('-')}` has the logarithm before it underflows", spot.span, stable)
+        yield Mend(
+            f"`{stable.partition('(')[0].lstrip('-')}` has the logarithm before it underflows", spot.span, stable
+        )
     safe = f"log(where({inner} > 0, {inner}, 1))"
     if any(node.prim.name == "mul" and _bare(spot.node.inputs[0]) in map(_bare, node.inputs)
            for node in _readers(spot.graph, spot.node.outs[0])):  # fmt: skip
@@ -261,20 +278,31 @@ def _log_of(inner: str) -> str | None:
 def _quotient(spot: Spot) -> Iterator[Mend]:
     """Quotients that have a value where both sides are 0."""
     match _tree(spot.span):
-        case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="sin"), args=(a,)), right=b) if a.span.text == b.span.text:
+        case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="sin"), args=(a,)), right=b) if (
+            a.span.text == b.span.text
+        ):
             x = a.span.text
             yield Mend("sin(x) / x is 1 at 0", spot.span,
                        f"where({x} == 0, 1, sin({x}) / where({x} == 0, 1, {x}))")  # fmt: skip
-        case ast.Binary(op="/", left=left, right=ast.Call(func=ast.Name(id="norm"), args=(inner, *rest), keywords=keywords)):
+        case ast.Binary(
+            op="/", left=left, right=ast.Call(func=ast.Name(id="norm"), args=(inner, *rest), keywords=keywords)
+        ):
             more = "".join(f", {part.span.text}" for part in (*rest, *keywords))
             yield Mend("a vector of zeros has no direction; a small number below the root keeps it 0", spot.span,
                        f"{_held(left)} / sqrt(sum(square({inner.span.text}){more}) + {TINY[spot.dtype]})")  # fmt: skip
-        case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="exp"), args=(a,)),
-                        right=ast.Call(func=ast.Name(id="sum"), args=(ast.Call(func=ast.Name(id="exp"), args=(b,)),)) as total) \
-                if a.span.text == b.span.text:  # fmt: skip
-            axis = next((k.value.span.text for k in total.keywords if k.name == "axis"), None)
-            yield Mend("`softmax` computes this without underflow", spot.span,
-                       f"softmax({a.span.text}{'' if axis is None else f', axis={axis}'})")  # fmt: skip
+        case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="exp"), args=(a,)), right=total):
+            over = _sum_of_exp(total, a.span.text)
+            if over is not None:
+                yield Mend("`softmax` computes this without underflow", spot.span, f"softmax({a.span.text}{over})")
+
+
+def _sum_of_exp(tree: ast.Expr, argument: str) -> str | None:
+    """Of `sum(exp(a), axis=…)` how it is called besides `a`, as `softmax` takes it."""
+    match tree:
+        case ast.Call(func=ast.Name(id="sum"), args=(ast.Call(func=ast.Name(id="exp"), args=(inner,)),)):
+            if inner.span.text == argument:
+                return "".join(f", axis={k.value.span.text}" for k in tree.keywords if k.name == "axis")
+    return None
 
 
 RULES: dict[tuple[str, str], Sequence[Rule]] = {

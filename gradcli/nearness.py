@@ -1,3 +1,138 @@
+"""Near misses of a run: magnitudes near the limits of a dtype, cancellation, and gradients on their way back.
+
+For each place of the model and each role the worst is kept. A sum loses log10(max |term| / |sum|) digits; it is told
+where that is half of what the dtype has or more. A sum that is exactly 0 is left out: `x - max(x)` means it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradcli.ir.aval import EPS, NUMPY_NAMES
+from gradcli.ir.graph import Node, Value
+from gradcli.saying import depth, operator
+from gradcli.traced import Born, Flow, Loss, Margins, Near
+from gradcli.tracing import LIMITS, Around, role_of, span_around
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, Any]
+
+LEAST = {name: float(np.finfo(NUMPY_NAMES[name]).tiny) for name in LIMITS}
+MOST = 5  # rows of a table
+SUMS = ("add", "sub", "reduce_sum")
+SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what can underflow to 0
+
+
 class Probe:
-    def look(self,*a): pass
-    def margins(self, g): return None
+    """Looks at every step of a run; `margins` tells what it saw."""
+
+    def __init__(self) -> None:
+        self._near: dict[Any, Near] = {}
+        self._losses: dict[Any, Loss] = {}
+        self._flow: dict[int, Flow] = {}
+
+    def look(self, around: Around, node: Node, operands: Sequence[Array], made: Sequence[Array | None]) -> None:
+        """One step. What is not finite is left to the tracer."""
+        if node.prim.name == "constant":
+            return
+        for out, array in zip(node.outs, made, strict=True):
+            if array is None or not array.size or not out.aval.is_float:
+                continue
+            self._flows(around, out, array)
+            if not node.prim.view:
+                self._limits(around, node, operands, out, array)
+        if node.prim.name in SUMS and made[0] is not None and node.outs[0].aval.is_float and made[0].size:
+            self._cancels(around, node, operands, made[0])
+
+    def margins(self) -> Margins:
+        """The worst of each kind."""
+        near = sorted(self._near.values(), key=lambda one: one.room)
+        losses = sorted(self._losses.values(), key=lambda one: one.digits - one.held, reverse=True)
+        return Margins(tuple(near[:MOST]), tuple(losses[:MOST]), tuple(self._flow.values()))
+
+    # ── magnitudes ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _limits(self, around: Around, node: Node, operands: Sequence[Array], out: Value, array: Array) -> None:
+        size = np.abs(array)
+        size = size[np.isfinite(size)]
+        if not size.size:
+            return
+        place, dtype = _place(around, node), out.dtype
+        largest = float(size.max())
+        if largest > 0:
+            self._keep(place, dtype, largest, LIMITS[dtype], LIMITS[dtype] / largest, small=False)
+        above = size[size > 0]
+        if above.size:
+            least = float(above.min())
+            self._keep(place, dtype, least, LEAST[dtype], least / LEAST[dtype], small=True)
+        if above.size < size.size and _vanished(node, operands, array):
+            self._keep(place, dtype, 0.0, LEAST[dtype], 0.0, small=True)
+
+    def _keep(self, place: Any, dtype: str, value: float, limit: float, room: float, *, small: bool) -> None:
+        span, born, name = place
+        known = self._near.get((place, small))
+        if known is None or room < known.room:
+            self._near[place, small] = Near(span, born, name, dtype, value, limit, room, small)
+
+    # ── sums ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _cancels(self, around: Around, node: Node, operands: Sequence[Array], array: Array) -> None:
+        dtype = node.outs[0].dtype
+        held = -math.log10(EPS[dtype])
+        if node.prim.name == "reduce_sum":
+            axes = node.params["axes"]
+            terms = np.max(np.abs(operands[0]), axis=axes, initial=0) if axes else np.abs(operands[0])
+        else:
+            terms = np.maximum(np.abs(operands[0]), np.abs(operands[1]))
+        left = np.abs(array)
+        lost = np.where((left > 0) & np.isfinite(terms) & np.isfinite(left), terms, 0) / np.where(left > 0, left, 1)
+        worst = int(np.argmax(lost))
+        digits = math.log10(float(np.ravel(lost)[worst])) if np.ravel(lost)[worst] > 0 else 0.0
+        place = _place(around, node)
+        known = self._losses.get(place)
+        if digits >= held / 2 and (known is None or digits > known.digits):
+            index = tuple(int(k) for k in np.unravel_index(worst, array.shape))
+            numbers = float(np.broadcast_to(terms, array.shape)[index]), float(array[index])
+            self._losses[place] = Loss(*place, dtype, index, *numbers, min(digits, held), held)
+
+    # ── gradients ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _flows(self, around: Around, out: Value, array: Array) -> None:
+        if around.outer is None and out.hint.startswith("d_") and out.node is not None and depth(out.node.role) == 1:
+            shape = tuple(int(size) for size in out.shape)  # type: ignore[arg-type]  # sizes of data are known
+            zeros = 1 - np.count_nonzero(array) / array.size
+            self._flow[out.id] = Flow(span_around(around, out.node), out.hint[2:], shape, _rms(array), zeros)
+
+
+def _place(around: Around, node: Node) -> tuple[Any, Born, str]:
+    role = role_of(around, node)
+    return (
+        span_around(around, node),
+        "value" if role is None else role.kind,
+        operator(role.prim if role else node.prim.name),
+    )
+
+
+def _vanished(node: Node, operands: Sequence[Array], array: Array) -> bool:
+    """Whether a product or a power is 0 whose operands are not."""
+    if node.prim.name not in SHRINKING:
+        return False
+    reads = operands[:1] if node.prim.name != "mul" else operands
+    if node.prim.name in ("exp", "exp2", "sigmoid"):
+        return bool((np.isfinite(operands[0]) & (array == 0)).any())
+    alive = np.ones(array.shape, bool)
+    for x in reads:
+        alive &= (x != 0) & np.isfinite(x)
+    if node.prim.name == "div":
+        alive &= np.isfinite(operands[1])
+    return bool((alive & (array == 0)).any())
+
+
+def _rms(array: Array) -> float:
+    from gradcli.report.numbers import norm
+
+    return norm(array) / math.sqrt(array.size)

@@ -11,12 +11,13 @@ from gradcli.ir.graph import Node, Role, Value
 from gradcli.tracing import own_span
 
 INFIX = {  # sign, how strongly it binds
-    "add": ("+", 2), "sub": ("-", 2), "mul": ("*", 3), "div": ("/", 3), "rem": ("%", 3), "matmul": ("@", 3), "pow": ("**", 5),
+    "add": ("+", 2), "sub": ("-", 2), "mul": ("*", 3), "div": ("/", 3), "rem": ("%", 3), "matmul": ("@", 3),
+    "pow": ("**", 5),
     "less": ("<", 1), "less_equal": ("<=", 1), "greater": (">", 1), "greater_equal": (">=", 1), "equal": ("==", 1),
     "not_equal": ("!=", 1), "logical_and": ("and", 0), "logical_or": ("or", 0),
 }  # fmt: skip
 SPELLED = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min", "reduce_prod": "prod", "reduce_any": "any",
-           "reduce_all": "all", "logical_not": "not", "scan": "for", "recurrence": "cumprod", "slice": "[…]"}  # fmt: skip
+           "reduce_all": "all", "logical_not": "not", "scan": "for", "recurrence": "cumprod"}  # fmt: skip
 THROUGH = ("broadcast_to", "reshape", "stop_gradient", "copy", "cast", "transpose")  # the same numbers
 ATOM = 9
 LONGEST = 32  # letters of a line's own text
@@ -48,7 +49,7 @@ def about(value: Value) -> str:
     """What a name that the model does not have stands for."""
     inner = through(value)
     role = None if inner.node is None else inner.node.role
-    hint = inner.hint if inner.hint else value.hint
+    hint = inner.hint or value.hint
     if hint.startswith("d_"):
         return f"the adjoint of {hint[2:]}"
     if hint.startswith("t_"):
@@ -68,10 +69,10 @@ def through(value: Value) -> Value:
 
 def number(x: float, dtype: str) -> str:
     """The shortest digits, 6 at most."""
+    import numpy as np
+
     from gradcli.ir.aval import NUMPY_NAMES
     from gradcli.report.numbers import for_people
-
-    import numpy as np
 
     if dtype == "bool":
         return "true" if x else "false"

@@ -7,6 +7,7 @@ model in a wider dtype, was run and did not go bad at that place again.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,12 @@ from gradcli.engine import Machine
 from gradcli.interp.elaborate import Options
 from gradcli.interp.params import FromFile
 from gradcli.interp.program import Fed, Feed, Prepared, Program
-from gradcli.ir.graph import Role, Value
+from gradcli.ir.graph import Node, Role, Value
 from gradcli.record import record, replace
 from gradcli.request import ModelFile, Request
-from gradcli.syntax.diagnostics import ModelError, Source
+from gradcli.syntax.diagnostics import ModelError, Source, Span
 from gradcli.traced import Born, Finding, Hop, Mend, Near, Operand, Spoiled, Trace, Turn
-from gradcli.tracing import Around, Birth, Nearest, Tracer, own_span, role_of, span_around
+from gradcli.tracing import LIMITS, Around, Nearest, Tracer, own_span, role_of, span_around
 
 if TYPE_CHECKING:
     from gradcli.weights import Given
@@ -81,14 +82,15 @@ def trace(
         ready.program.scope.source.name, ready.prepared.net, ready.program.scope.edition, ready.sens, request.order,
         len(ready.derived.graph.nodes), finding,
         tuple(_finding(ready, tracer, k, outs) for k in _one_a_place(tracer, harmless)) if root is None else (),
-        _near(tracer.nearest), None if probe is None else probe.margins(ready.derived.graph), (*ready.prepared.notes, *ready.derived.notes),
+        _near(tracer.nearest), None if probe is None else probe.margins(),
+        (*ready.prepared.notes, *ready.derived.notes),
     )  # fmt: skip
 
 
 def _ready(program: Program, prepared: Prepared, request: Request) -> Ready:
     machine = Machine(memory=request.memory)
-    given = running.read_sens(program, prepared, request)
-    derived = running.derive_request(prepared, request, None if given is None else list(given))
+    given = running.read_sens(program, prepared, request) if request.sens or request.sens_arrays is not None else None
+    derived = _derived(prepared, request, None if given is None else list(given))
     inputs = [*running.feed_arrays(prepared, machine), *running.sens_arrays(given or {}, derived.weighted, machine)]
     feeds: list[tuple[str, str]] = [("", "")] * len(inputs)
     for fed in (*prepared.inputs, *prepared.params, *prepared.data):
@@ -96,6 +98,17 @@ def _ready(program: Program, prepared: Prepared, request: Request) -> Ready:
     for k, (name, _) in enumerate(derived.weighted, len(prepared.graph.inputs)):
         feeds[k] = (f"sens {name}", _weight(given, name))
     return Ready(program, prepared, derived, tuple(inputs), tuple(feeds), running.describe_sens(prepared, given))
+
+
+def _derived(prepared: Prepared, request: Request, weighted: list[str] | None) -> Derived:
+    """The graph of the gradients; of the value alone where nothing was asked for and nothing has a gradient."""
+    try:
+        return running.derive_request(prepared, request, weighted)
+    except ModelError as error:
+        asked = request.get_all or request.get_by_list or request.wrt or request.at or weighted or request.order > 1
+        if asked or error.diagnostics[0].code not in ("DIF001", "DIF002"):
+            raise
+        return Derived(prepared.graph, (), (), (), ())
 
 
 def _source(fed: Fed) -> tuple[str, str]:
@@ -146,16 +159,22 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Fi
         span = ready.prepared.origins.get(name) if node is None else own_span(node)
         return Finding(value, "data", 0, "", "", "", "", name, source, span, *about, (), *tail)
     role = role_of(birth.around, node)
-    operands = tuple(_operand(v, number, node) for v, number in zip(node.inputs, birth.operands, strict=True))
+    read = [(v, x) for v, x in zip(node.inputs, birth.operands, strict=True) if not _is_number(v)]
+    operands = dict.fromkeys(_operand(v, x, node) for v, x in read)
     elementwise = node.prim.kind == "elementwise"
     return Finding(
         value, _born(role), saying.depth(role), saying.operator(role.prim if role is not None else node.prim.name),
         node.prim.name, saying.formula(node), saying.with_numbers(node, birth.operands) if elementwise else "",
-        out.hint, "", span_around(birth.around, node), *about, operands, *tail,
+        out.hint, "", span_around(birth.around, node), *about, tuple(operands), *tail,
     )  # fmt: skip
 
 
-def _operand(value: Value, number: float, node: Any) -> Operand:
+def _is_number(value: Value) -> bool:
+    made = saying.through(value).node
+    return made is not None and made.prim.name == "constant" and value.aval.size == 1
+
+
+def _operand(value: Value, number: float, node: Node) -> Operand:
     shape = tuple(int(size) for size in value.shape)  # type: ignore[arg-type]
     whole = node.prim.kind != "elementwise" and bool(shape)
     return Operand(saying.operand(value, node), saying.about(value), number, value.dtype, shape, whole)
@@ -171,9 +190,16 @@ def _turns(around: Around) -> tuple[Turn, ...]:
     at: Around | None = around
     while at is not None:
         if at.turn is not None and at.node is not None:
-            found.append(Turn(span_around(at.outer or at, at.node), at.turn))
+            span = span_around(at.outer or at, at.node)
+            found.append(Turn(span, at.turn, _variable(span, at.node, at.turn)))
         at = at.outer
     return tuple(reversed(found))
+
+
+def _variable(span: Span | None, node: Node, turn: int) -> str:
+    """`i = 7` in a loop whose end is a literal: its first turns may have been written out, not its last ones."""
+    head = None if span is None else re.match(r"for\s+(\w+)\s+in\s+[^{}]*?\.\.\s*(\d+)\s*[{w]", span.text)
+    return "" if head is None else f"{head[1]} = {int(head[2]) - node.params['turns'] + turn}"
 
 
 def _text(value: float) -> str:
@@ -205,9 +231,16 @@ def _path(ready: Ready, tracer: Tracer, root: int) -> tuple[Hop, ...]:
         how = ""
         if entry.node is not None and entry.how and entry.parents and _tells(entry.how):
             how = saying.with_numbers(entry.node, entry.how)
-        hop = Hop(own_span(entry.node), "data" if entry.node is None else _born(role), saying.operator(name), _text(entry.what), how)
+        hop = Hop(
+            own_span(entry.node),
+            "data" if entry.node is None else _born(role),
+            saying.operator(name),
+            _text(entry.what),
+            how,
+        )
         if hops and (hops[-1].span, hops[-1].born) == (hop.span, hop.born):
-            hop = replace(hop, how=hop.how or hops.pop().how) if not hop.how else hops.pop() and hop
+            last = hops.pop()
+            hop = replace(hop, how=hop.how or (last.how if last.value == hop.value else ""))
         if hop.span is not None or hop.born == "data":
             hops.append(hop)
     return tuple(hops)
@@ -243,9 +276,8 @@ def _near(nearest: Nearest | None) -> Near | None:
         return None
     node = nearest.node
     role = node.role
-    limit = nearest.value * nearest.room
     name = saying.operator(role.prim if role is not None else node.prim.name)
-    return Near(own_span(node), _born(role), name, nearest.dtype, nearest.value, limit, nearest.room)
+    return Near(own_span(node), _born(role), name, nearest.dtype, nearest.value, LIMITS[nearest.dtype], nearest.room)
 
 
 # ── repairs, tried before they are told ─────────────────────────────────────────────────────────────────────
@@ -256,8 +288,9 @@ def _mend(file: ModelFile, request: Request, ready: Ready, tracer: Tracer, root:
     if birth.node is None or finding.span is None or finding.born == "data":
         return None
     role = role_of(birth.around, birth.node)
-    spot = mends.Spot(birth.around.graph, birth.node, role.prim if role is not None else birth.node.prim.name,
-                      role is not None and role.kind == "adjoint", birth.operands, finding.span, tracer.masked.get(root))  # fmt: skip
+    adjoint, name = (False, birth.node.prim.name) if role is None else (role.kind == "adjoint", role.prim)
+    spot = mends.Spot(birth.around.graph, birth.node, name, adjoint, birth.operands, finding.span,
+                      tracer.masked.get(root))  # fmt: skip
     for tried, mend in enumerate(mends.candidates(spot)):
         if tried == MOST_MENDS:
             break

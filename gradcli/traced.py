@@ -59,10 +59,11 @@ class Mend:
 
 @record
 class Turn:
-    """The loop around, and the turn, as the loop variable counts from 0."""
+    """The loop around and the turn, counted from 0; `variable` as the loop has it, where that is known: `i = 7`."""
 
     span: Span | None
     turn: int
+    variable: str = ""
 
 
 @record
@@ -92,7 +93,8 @@ class Finding:
 
 @record
 class Near:
-    """How near a step came to a limit: `value` in `dtype`, `room` times away (2 means half of the limit)."""
+    """How near a step came to a limit of its dtype: to the largest number, or with `small` to the least that has all
+    digits. `room` is the factor between them; below 1 digits were lost, at 0 all of them."""
 
     span: Span | None
     born: Born
@@ -101,11 +103,13 @@ class Near:
     value: float
     limit: float
     room: float
+    small: bool = False
 
 
 @record
 class Loss:
-    """Catastrophic cancellation: a sum or difference that is `digits` decimal digits smaller than its terms."""
+    """Cancellation: a sum whose terms are larger than what is left of them, at one element, by `digits` digits of the
+    `held` that the dtype has."""
 
     span: Span | None
     born: Born
@@ -113,28 +117,27 @@ class Loss:
     dtype: str
     index: tuple[int, ...]
     terms: float
-    result: float
+    left: float
     digits: float
-    held: float  # digits that the dtype has
+    held: float
 
 
 @record
 class Flow:
-    """The gradient on its way back: at a line, the root mean square of the adjoint, and against the largest of all."""
+    """The gradient on its way back: the adjoint of a named value, its root mean square, and how much of it is 0."""
 
     span: Span | None
     name: str
     shape: tuple[int, ...]
     rms: float
-    zeros: float  # share of elements
+    zeros: float
 
 
 @record
 class Margins:
-    """Near misses."""
+    """Near misses, the nearest first; the gradient from the output back to the inputs."""
 
-    large: tuple[Near, ...]
-    small: tuple[Near, ...]
+    near: tuple[Near, ...]
     losses: tuple[Loss, ...]
     flow: tuple[Flow, ...]
 

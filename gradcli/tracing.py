@@ -1,7 +1,7 @@
 """A graph run node by node, watching where a number stops being finite.
 
-Every value is asked for its extremes when it is made, and freed after its last use; so a run keeps one more value than a
-plain one at most. Where a result is not finite, its elements are told apart:
+Every value is asked for its extremes when it is made, and freed after its last use; so a run keeps one more value than
+a plain one at most. Where a result is not finite, its elements are told apart:
 
 - an element made of finite operands was *born* here: a `Birth`, with the operands' values at that element;
 - all others were handed on by the operands. What a value has of which births are its *roots*.
@@ -116,7 +116,11 @@ class Tracer:
     # ── one graph ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _graph(
-        self, around: Around, inputs: Sequence[Array], given: Sequence[Roots], on_step: Callable[[str], None] | None = None
+        self,
+        around: Around,
+        inputs: Sequence[Array],
+        given: Sequence[Roots],
+        on_step: Callable[[str], None] | None = None,
     ) -> tuple[list[Array], dict[int, Bad]]:
         graph = around.graph
         env = {value.id: array for value, array in zip(graph.inputs, inputs, strict=True)}
@@ -169,10 +173,13 @@ class Tracer:
         spoiled = bool(bad) and any(value.id in bad for value in node.inputs)
         if node.prim.view and not spoiled:
             return
-        wrong = [k for k, (out, array) in enumerate(zip(node.outs, made, strict=True))
-                 if array is not None and array.size and out.aval.is_float and not self._within(node, out, array)]  # fmt: skip
+        floats = [(k, out, array) for k, (out, array) in enumerate(zip(node.outs, made, strict=True))
+                  if array is not None and array.size and out.aval.is_float]  # fmt: skip
+        wrong = [k for k, out, array in floats if not self._within(node, out, array)]
         if regions(node) and (wrong or self.watch is not None):
-            found = self._look_into(around, node, operands, [bad[v.id].roots if v.id in bad else NONE for v in node.inputs])
+            found = self._look_into(
+                around, node, operands, [bad[v.id].roots if v.id in bad else NONE for v in node.inputs]
+            )
             for k in wrong:
                 parents = tuple(v.id for v in node.inputs if v.id in bad and bad[v.id].roots & found[k])
                 bad[node.outs[k].id] = Bad(node.outs[k], node, found[k], parents, _worst(made[k]), ())
@@ -189,7 +196,7 @@ class Tracer:
         largest = float(high) if high > -low else -float(low)
         if not largest <= limit or low != low:
             return False
-        if largest > self._share * limit:
+        if largest > self._share * limit and node.inputs and node.spans:
             self._share = largest / limit
             self.nearest = Nearest(node, out.dtype, largest, limit / largest)
         return True
@@ -224,7 +231,14 @@ class Tracer:
         return ~np.isfinite(np.asarray(node.prim.eval(np, *clean, **node.params)))
 
     def _born(
-        self, around: Around, node: Node | None, out: Value, array: Array, fresh: Array, operands: Sequence[Array], place: int = -1
+        self,
+        around: Around,
+        node: Node | None,
+        out: Value,
+        array: Array,
+        fresh: Array,
+        operands: Sequence[Array],
+        place: int = -1,
     ) -> Roots:
         """The root of a new birth. Of very many, the last stands for those that follow."""
         if len(self.births) < MOST_BIRTHS:
@@ -268,7 +282,9 @@ class Tracer:
                 break
             of_kept[:n] = [kept | now for kept, now in zip(of_kept, of_state, strict=False)]
             cut = [array[turn, ...] for array in slices]
-            of_cut = [found if found and not _finite(part) else NONE for found, part in zip(of_slices, cut, strict=True)]
+            of_cut = [
+                found if found and not _finite(part) else NONE for found, part in zip(of_slices, cut, strict=True)
+            ]
             inside = Around(body, node, turn, around)
             made, bad = self._graph(inside, [i, *consts, *state, *cut], [NONE, *of_consts, *of_state, *of_cut])
             found = [_roots(bad, value) for value in body.outputs]
@@ -340,4 +356,6 @@ def _numbers(node: Node, operands: Sequence[Array], at: Sequence[Any]) -> list[A
     if node.prim.kind == "elementwise":
         rank = len(at)
         return [x[tuple(0 if x.shape[d] == 1 else at[rank - x.ndim + d] for d in range(x.ndim))] for x in operands]
-    return [np.abs(x).max() if x.size and x.dtype.kind == "f" else np.nan if x.size != 1 else x.ravel()[0] for x in operands]
+    return [
+        np.abs(x).max() if x.size and x.dtype.kind == "f" else np.nan if x.size != 1 else x.ravel()[0] for x in operands
+    ]
