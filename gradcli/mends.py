@@ -30,6 +30,7 @@ INSIDE = {
     "sinh": 0,
     "acosh": 2,
 }
+LONGEST = 12  # letters of an argument that is written three times
 FAR = 64  # steps that are looked at from a spot
 
 
@@ -141,6 +142,9 @@ def _root_at_zero(spot: Spot) -> Iterator[Mend]:
         case ast.Call(func=ast.Name(id="hypot"), args=(x, y)):
             yield Mend("the distance has no derivative at 0; a small number below the root keeps it smooth", spot.span,
                        f"sqrt(square({x.span.text}) + square({y.span.text}) + {tiny})")  # fmt: skip
+        case ast.Call(func=ast.Name(id="sqrt"), args=(inner,)) if len(inner.span.text) > LONGEST:
+            yield Mend("the derivative of a root at 0 is infinite; a small number below it keeps it smooth", spot.span,
+                       f"sqrt({inner.span.text} + {tiny})")  # fmt: skip
         case ast.Call(func=ast.Name(id="sqrt" | "cbrt" as name), args=(inner,)):
             text, sign = inner.span.text, ">" if name == "sqrt" else "!="
             yield Mend(f"the derivative of {name} at 0 is infinite; to have 0 there", spot.span,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcli.ir.aval import EPS, NUMPY_NAMES
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
 from gradcli.saying import depth, operator
 from gradcli.traced import Born, Flow, Loss, Margins, Near
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 LEAST = {name: float(np.finfo(NUMPY_NAMES[name]).tiny) for name in LIMITS}
 MOST = 5  # rows of a table
 SUMS = ("add", "sub", "reduce_sum")
+POWERS = ("exp", "exp2", "sigmoid")  # that are 0 for no number
 SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what can underflow to 0
 
 
@@ -103,7 +105,7 @@ class Probe:
 
     def _flows(self, around: Around, out: Value, array: Array) -> None:
         if around.outer is None and out.hint.startswith("d_") and out.node is not None and depth(out.node.role) == 1:
-            shape = tuple(int(size) for size in out.shape)  # type: ignore[arg-type]  # sizes of data are known
+            shape = tuple(map(definite, out.shape))
             zeros = 1 - np.count_nonzero(array) / array.size
             self._flow[out.id] = Flow(span_around(around, out.node), out.hint[2:], shape, _rms(array), zeros)
 
@@ -121,15 +123,17 @@ def _vanished(node: Node, operands: Sequence[Array], array: Array) -> bool:
     """Whether a product or a power is 0 whose operands are not."""
     if node.prim.name not in SHRINKING:
         return False
-    reads = operands[:1] if node.prim.name != "mul" else operands
-    if node.prim.name in ("exp", "exp2", "sigmoid"):
-        return bool((np.isfinite(operands[0]) & (array == 0)).any())
-    alive = np.ones(array.shape, bool)
-    for x in reads:
-        alive &= (x != 0) & np.isfinite(x)
-    if node.prim.name == "div":
-        alive &= np.isfinite(operands[1])
+    alive = np.logical_and.reduce([np.broadcast_to(np.isfinite(x), array.shape) for x in operands])
+    for x in operands[:1] if node.prim.name != "mul" else operands:
+        alive = alive & ((x != 0) | (node.prim.name in POWERS))
     return bool((alive & (array == 0)).any())
+
+
+def underflows(name: str, numbers: Sequence[float]) -> bool:
+    """Whether an operator that gave 0 did so for numbers whose result is not 0."""
+    if not all(map(math.isfinite, numbers)):
+        return False
+    return name in POWERS or all(numbers if name == "mul" else numbers[:1])
 
 
 def _rms(array: Array) -> float:

@@ -45,8 +45,8 @@ def operand(value: Value, step: Node | None = None) -> str:
     return _said(value, DEPTH, step)[0]
 
 
-def about(value: Value) -> str:
-    """What a name that the model does not have stands for."""
+def about(value: Value, step: Node) -> str:
+    """What a name that the model does not have stands for; the line of what has none, where that is another one."""
     inner = through(value)
     role = None if inner.node is None else inner.node.role
     hint = inner.hint or value.hint
@@ -56,7 +56,8 @@ def about(value: Value) -> str:
         return f"the tangent of {hint[2:]}"
     if role is None and inner.node is not None and not inner.hint and inner.node.prim.name != "constant":
         span = own_span(inner.node)
-        return f"line {span.line}" if span is not None else ""
+        here = own_span(step)
+        return f"line {span.line}" if span is not None and (here is None or span.line != here.line) else ""
     return ""
 
 

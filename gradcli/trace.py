@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli import mends, running, saying
 from gradcli.api import open_model, prepare, read_consts, read_feeds, read_params
@@ -19,12 +20,14 @@ from gradcli.engine import Machine
 from gradcli.interp.elaborate import Options
 from gradcli.interp.params import FromFile
 from gradcli.interp.program import Fed, Feed, Prepared, Program
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Role, Value
+from gradcli.nearness import LEAST, SHRINKING, Probe, underflows
 from gradcli.record import record, replace
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError, Source, Span
 from gradcli.traced import Born, Finding, Hop, Mend, Near, Operand, Spoiled, Trace, Turn
-from gradcli.tracing import LIMITS, Around, Nearest, Tracer, own_span, role_of, span_around
+from gradcli.tracing import LIMITS, Around, Birth, Nearest, Tracer, numbers_at, own_span, role_of, span_around
 
 if TYPE_CHECKING:
     from gradcli.weights import Given
@@ -46,12 +49,12 @@ class Ready:
     sens: tuple[dict[str, Any], ...]
 
     @property
-    def results(self) -> list[tuple[str, str, Value]]:
+    def results(self) -> list[tuple[str, Literal["value", "gradient"], Value]]:
         """Name, kind and value of each result."""
         count, outputs = len(self.prepared.outputs), self.derived.graph.outputs
-        values = [(name, "value", v) for name, v in zip(self.prepared.outputs, outputs[:count], strict=True)]
-        grads = [(",".join(names), "gradient", v) for names, v in zip(self.derived.names, outputs[count:], strict=True)]
-        return [*values, *grads]
+        names = [*self.prepared.outputs, *map(",".join, self.derived.names)]
+        return [(name, "value" if k < count else "gradient", value)
+                for k, (name, value) in enumerate(zip(names, outputs, strict=True))]  # fmt: skip
 
 
 def trace(
@@ -66,8 +69,6 @@ def trace(
     ready = _ready(*prepare(file, request), request)
     if on_start is not None:
         on_start(len(ready.derived.graph.nodes))
-    from gradcli.nearness import Probe
-
     probe = Probe() if margins else None
     tracer = Tracer(None if probe is None else probe.look, on_step)
     outs = tracer.run(ready.derived.graph, ready.inputs)
@@ -150,7 +151,7 @@ def _one_a_place(tracer: Tracer, births: Sequence[int]) -> list[int]:
 def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Finding:
     birth = tracer.births[root]
     node, out = birth.node, birth.out
-    shape = tuple(int(size) for size in out.shape)  # type: ignore[arg-type]  # sizes of data are known
+    shape = tuple(map(definite, out.shape))
     about = (out.dtype, shape, birth.index, birth.count)
     tail = (_turns(birth.around), _path(ready, tracer, root), tuple(_spoils(ready, tracer, root, outs)))
     value = _text(birth.value)
@@ -160,7 +161,8 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Fi
         return Finding(value, "data", 0, "", "", "", "", name, source, span, *about, (), *tail)
     role = role_of(birth.around, node)
     read = [(v, x) for v, x in zip(node.inputs, birth.operands, strict=True) if not _is_number(v)]
-    operands = dict.fromkeys(_operand(v, x, node) for v, x in read)
+    vanished = _vanished(ready, birth)
+    operands = dict.fromkeys(_operand(v, x, node, vanished.get(v.id, "")) for v, x in read)
     elementwise = node.prim.kind == "elementwise"
     return Finding(
         value, _born(role), saying.depth(role), saying.operator(role.prim if role is not None else node.prim.name),
@@ -174,10 +176,32 @@ def _is_number(value: Value) -> bool:
     return made is not None and made.prim.name == "constant" and value.aval.size == 1
 
 
-def _operand(value: Value, number: float, node: Node) -> Operand:
-    shape = tuple(int(size) for size in value.shape)  # type: ignore[arg-type]
+def _operand(value: Value, number: float, node: Node, vanished: str) -> Operand:
+    shape = tuple(map(definite, value.shape))
     whole = node.prim.kind != "elementwise" and bool(shape)
-    return Operand(saying.operand(value, node), saying.about(value), number, value.dtype, shape, whole)
+    small = 0 < abs(number) < LEAST.get(value.dtype, 0.0)
+    about = vanished or ("denormal" if small else saying.about(value, node))
+    return Operand(saying.operand(value, node), about, number, value.dtype, shape, whole)
+
+
+def _vanished(ready: Ready, birth: Birth) -> dict[int, str]:
+    """Of operands that are 0 by underflow, what underflowed; the run is repeated to see what they were made of."""
+    node = birth.node
+    if node is None or node.prim.kind != "elementwise":
+        return {}
+    made_by = [(saying.through(v).node, v.id) for v, x in zip(node.inputs, birth.operands, strict=True) if x == 0]
+    zeros = {made: key for made, key in made_by if made is not None and made.prim.name in SHRINKING}
+    seen: dict[int, str] = {}
+
+    def look(around: Around, made: Node, operands: Sequence[Any], outs: Sequence[Any]) -> None:
+        if made in zeros and around.turn == birth.around.turn and outs[0].shape == birth.out.shape:
+            numbers = [float(x) for x in numbers_at(made, operands, birth.index)]
+            if underflows(made.prim.name, numbers):
+                seen[zeros[made]] = f"underflow of {saying.with_numbers(made, numbers)}"
+
+    if zeros:
+        Tracer(look).run(ready.derived.graph, ready.inputs)
+    return seen
 
 
 def _born(role: Role | None) -> Born:
@@ -212,7 +236,7 @@ def _spoils(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Ite
     for (name, kind, value), array in zip(ready.results, outs, strict=True):
         if value.id in tracer.bad and root in tracer.bad[value.id].roots:
             bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-            yield Spoiled(name, kind, bad, int(array.size))  # type: ignore[arg-type]  # one of the two
+            yield Spoiled(name, kind, bad, int(array.size))
 
 
 def _path(ready: Ready, tracer: Tracer, root: int) -> tuple[Hop, ...]:
@@ -297,7 +321,7 @@ def _mend(file: ModelFile, request: Request, ready: Ready, tracer: Tracer, root:
         if _helps(file, request, mend):
             return mend
     for dtype in WIDER.get(birth.out.dtype, ()):
-        if _clean(lambda dtype=dtype: prepare(file, replace(request, dtype=dtype)), request):  # type: ignore[misc]
+        if _clean(partial(prepare, file, replace(request, dtype=dtype)), request):
             return Mend(f"{dtype} holds these numbers", option=f"--dtype {dtype}")
     return None
 

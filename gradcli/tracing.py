@@ -220,7 +220,9 @@ class Tracer:
         if fresh.any():
             roots |= self._born(around, node, out, array, fresh, operands)
         at = np.unravel_index(int(np.argmax(np.isnan(array) if np.isnan(array).any() else mask)), mask.shape)
-        how = tuple(float(number) for number in _numbers(node, operands, at)) if node.prim.kind == "elementwise" else ()
+        how = (
+            tuple(float(number) for number in numbers_at(node, operands, at)) if node.prim.kind == "elementwise" else ()
+        )
         return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), _worst(array), how)
 
     def _without(self, node: Node, operands: Sequence[Array], parents: Sequence[int], which: int) -> Any:
@@ -244,7 +246,7 @@ class Tracer:
         if len(self.births) < MOST_BIRTHS:
             at = np.unravel_index(int(np.argmax(fresh)), fresh.shape)
             index = tuple(int(k) for k in at)
-            read = tuple(float(number) for number in _numbers(node, operands, at)) if node is not None else ()
+            read = tuple(float(number) for number in numbers_at(node, operands, at)) if node is not None else ()
             count = int(np.count_nonzero(fresh))
             self.births.append(Birth(around, node, out, index, count, float(array[at]), read, place))
         return frozenset((len(self.births) - 1,))
@@ -351,7 +353,7 @@ def _shows(node: Node, operands: Sequence[Array], k: int) -> Any:
     return wrong
 
 
-def _numbers(node: Node, operands: Sequence[Array], at: Sequence[Any]) -> list[Any]:
+def numbers_at(node: Node, operands: Sequence[Array], at: Sequence[Any]) -> list[Any]:
     """The operands at an element of the result; where the step is not elementwise, their largest magnitudes."""
     if node.prim.kind == "elementwise":
         rank = len(at)

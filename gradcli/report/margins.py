@@ -13,7 +13,7 @@ from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Span
 from gradcli.traced import Flow, Loss, Margins, Near
 
-TEXT = 24  # columns of an expression in a table
+TEXT, NARROW = 24, 18  # columns of an expression in a table, and in a wide one
 BAR = 16  # columns of the longest bar
 STEADY = 1e3  # a gradient that grows or shrinks by more on its way back is told
 
@@ -40,16 +40,22 @@ def _near_row(one: Near) -> tuple[str, ...]:
     elif one.value == 0:
         room = "underflow to 0"
     elif one.room < 1:
-        room = f"digits are lost below {one.limit:.3g}"
+        room = f"denormal, below {one.limit:.3g}"
     else:
         room = f"{one.room:.2g}× above {one.limit:.3g}"
-    return where(one.span), shortened(one_line(one.span)), one.born, f"{one.value:.3g}", f"{room} ({one.dtype})"
+    return where(one.span), shortened(one_line(one.span), NARROW), one.born, f"{one.value:.3g}", f"{room} ({one.dtype})"
 
 
 def _loss_row(one: Loss) -> tuple[str, ...]:
     at = f"[{', '.join(map(str, one.index))}]" if one.index else ""
     left = f"{one.terms:.3g} to {one.left:.3g}"
-    return where(one.span), shortened(one_line(one.span)), one.born, left, f"{one.digits:.1f} of {one.held:.1f} {at}"
+    return (
+        where(one.span),
+        shortened(one_line(one.span), NARROW),
+        one.born,
+        left,
+        f"{one.digits:.1f} of {one.held:.1f} {at}",
+    )
 
 
 def _flow_rows(flow: Sequence[Flow]) -> list[tuple[str, ...]]:
@@ -186,9 +192,9 @@ def one_line(span: Span | None) -> str:
     return "" if span is None else " ".join(printable(span.text).split())
 
 
-def shortened(text: str) -> str:
-    """`text` in at most TEXT columns."""
-    return text if columns(text) <= TEXT else text[: TEXT - 1] + "…"
+def shortened(text: str, most: int = TEXT) -> str:
+    """`text` in at most so many columns."""
+    return text if columns(text) <= most else text[: most - 1] + "…"
 
 
 def number(value: float, dtype: str) -> str:

@@ -32,16 +32,17 @@ from gradcli.report.margins import (
     one_line,
     place_json,
     table,
+    where,
 )
 from gradcli.report.margins import shortened as _cut
 from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Diagnostic
-from gradcli.traced import Finding, Hop, Near, Operand, Trace
+from gradcli.traced import Finding, Hop, Near, Operand, Trace, Turn
 
 WIDTH = 80
 ENDS = 4  # steps at each end of a long path
 LABEL = 11  # columns of what a row is about
-HOW = 20  # columns of a calculation in a table
+HOW = 16  # columns of a calculation in a table
 
 
 def page(trace: Trace, *, color: bool, full: bool = False) -> str:
@@ -51,7 +52,7 @@ def page(trace: Trace, *, color: bool, full: bool = False) -> str:
         lines += ["", *_finding(trace.finding, color, full)]
     else:
         lines.append(_clean(trace))
-        lines += [f" harmless: {one}" for one in map(_in_a_line, trace.harmless)]
+        lines += [_harmless(one) for one in trace.harmless]
     if trace.margins is not None:
         lines += margins_page(trace.margins, color=color)
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -84,25 +85,16 @@ def headline(found: Finding) -> str:
     return f"{found.value} is born in {of}{line}, in the derivative of {what}"
 
 
-def _in_a_line(found: Finding) -> str:
-    place = f" (at {found.span.place})" if found.span is not None else ""
-    return f"{headline(found)}; it reaches no result{place}"
-
-
 def _finding(found: Finding, color: bool, full: bool) -> Iterator[str]:
     yield paint(headline(found), "error", color=color)
+    equation = "" if found.born == "data" else " = ".join(filter(None, (found.formula, found.numbers, found.value)))
     if found.span is not None:
-        equation = " = ".join(part for part in (found.formula, found.numbers, found.value) if part)
-        label = "" if found.born == "data" else equation
-        diagnostic = Diagnostic(
-            "", "", found.span, label if columns(label) <= WIDTH else f"{found.numbers} = {found.value}"
-        )
-        parts = excerpts(diagnostic)
-        rail = Rail(max(len(str(line.number)) for part in parts for line in part.lines), "error", color)
-        for k, part in enumerate(parts):
-            yield from rail.excerpt(part, first=not k)
+        label, drawn = _fitting(found, equation, color)
+        yield from drawn
         yield ""
+        equation = "" if label == equation else equation
     rows: list[tuple[str, list[str]]] = [
+        ("step", textwrap.wrap(equation, WIDTH - LABEL - 2)),
         ("turn", [_turn(turn) for turn in found.turns]),
         ("element", [_element(found)] if found.shape else []),
         ("operands", table([_operand(one) for one in found.operands])),
@@ -114,7 +106,20 @@ def _finding(found: Finding, color: bool, full: bool) -> Iterator[str]:
             yield f"  {paint(padded(name if not k else '', LABEL), 'dim', color=color)}{text}"
 
 
-def _turn(turn: Any) -> str:
+def _fitting(found: Finding, equation: str, color: bool) -> tuple[str, list[str]]:
+    """The line with a mark and as much of the equation as fits beside it; that label, too."""
+    labels = (equation, f"{found.numbers} = {found.value}" if found.numbers else "", found.value) if equation else ("",)
+    assert found.span is not None
+    for label in labels:
+        parts = excerpts(Diagnostic("", "", found.span, label))
+        rail = Rail(max(len(str(line.number)) for part in parts for line in part.lines), "error", False)
+        if max(columns(text) for part in parts for text in rail.excerpt(part, first=True)) <= WIDTH:
+            break
+    rail.color = color
+    return label, [text for k, part in enumerate(parts) for text in rail.excerpt(part, first=not k)]
+
+
+def _turn(turn: Turn) -> str:
     place = f" of the loop at {turn.span.place}" if turn.span is not None else ""
     return f"{turn.turn}, counted from 0{f' ({turn.variable})' if turn.variable else ''}{place}"
 
@@ -141,10 +146,8 @@ def _hops(path: Sequence[Hop], full: bool) -> Iterator[tuple[str, ...]]:
                 yield f"… {len(after) - 2 * ENDS} more steps", "", ""
             continue
         assert hop.span is not None
-        line, column = hop.span.source.locate(hop.span.start)
-        place = f"{line}:{column}"
         how = f"{hop.how} = " if hop.how and columns(hop.how) <= HOW else ""
-        yield f"{place:<7}{_cut(one_line(hop.span))}", hop.born, f"{how}{hop.value}"
+        yield f"{where(hop.span):<7}{_cut(one_line(hop.span))}", hop.born, f"{how}{hop.value}"
 
 
 def _ends(found: Finding) -> Iterator[tuple[str, ...]]:
@@ -160,7 +163,8 @@ def _mend(found: Finding) -> list[str]:
         return [f"{mend.text}: `{mend.option}`"]
     where = f"{mend.span.place}, " if mend.span is not None and mend.span != found.span else ""
     head = textwrap.wrap(f"{where}{mend.text}:", WIDTH - LABEL - 2)
-    return [*head, f"  {mend.by}"]
+    by = textwrap.wrap(mend.by, WIDTH - LABEL - 4, break_long_words=False, break_on_hyphens=False)
+    return [*head, *(f"  {text}" for text in by)]
 
 
 # ── nothing went bad ────────────────────────────────────────────────────────────────────────────────────────
@@ -175,9 +179,15 @@ def _clean(trace: Trace) -> str:
 
 
 def _near(near: Near) -> str:
-    """`3e+04 of 6.55e+04 (f16), in `*` at model.net:4:7`"""
-    place = f" at {near.span.place}" if near.span is not None else ""
+    """`3e+04 of 6.55e+04 (f16) at 4:7`"""
+    place = f" at {where(near.span)}" if near.span is not None else ""
     return f"{near.value:.3g} of {near.limit:.3g} ({near.dtype}){place}"
+
+
+def _harmless(found: Finding) -> str:
+    place = f" at {where(found.span)}" if found.span is not None else ""
+    what = "" if found.born == "value" else f"the {found.born} of "
+    return f" harmless: {found.value}, born in {what}`{found.operator}`{place}, reaches no result"
 
 
 # ── for programs ────────────────────────────────────────────────────────────────────────────────────────────
