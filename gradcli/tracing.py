@@ -12,6 +12,7 @@ more, turn by turn and node by node.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,6 +74,7 @@ class Bad(NamedTuple):
     parents: tuple[int, ...]
     what: float
     how: tuple[float, ...]
+    lost: bool = False  # every element is nan
 
 
 class Nearest(NamedTuple):
@@ -124,7 +126,7 @@ class Tracer:
     ) -> tuple[list[Array], dict[int, Bad]]:
         graph = around.graph
         env = {value.id: array for value, array in zip(graph.inputs, inputs, strict=True)}
-        bad = {value.id: Bad(value, None, roots, (), _worst(env[value.id]), ())
+        bad = {value.id: Bad(value, None, roots, (), _worst(env[value.id]), (), _lost(env[value.id]))
                for value, roots in zip(graph.inputs, given, strict=True) if roots}  # fmt: skip
         last = last_uses(graph)
         node: Node | None = None
@@ -182,7 +184,7 @@ class Tracer:
             )
             for k in wrong:
                 parents = tuple(v.id for v in node.inputs if v.id in bad and bad[v.id].roots & found[k])
-                bad[node.outs[k].id] = Bad(node.outs[k], node, found[k], parents, _worst(made[k]), ())
+                bad[node.outs[k].id] = Bad(node.outs[k], node, found[k], parents, _worst(made[k]), (), _lost(made[k]))
             return
         for k in wrong:
             bad[node.outs[k].id] = self._explained(around, node, operands, node.outs[k], made[k], bad)
@@ -206,8 +208,12 @@ class Tracer:
     def _explained(
         self, around: Around, node: Node, operands: Sequence[Array], out: Value, array: Any, bad: dict[int, Bad]
     ) -> Bad:
-        mask = ~np.isfinite(array)
         parents = [k for k, value in enumerate(node.inputs) if value.id in bad]
+        given = [bad[node.inputs[k].id] for k in parents]
+        if given and all(g.lost for g in given) and _lost(array):  # nothing more to be learnt
+            roots = frozenset().union(*(g.roots for g in given))
+            return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), math.nan, (), True)
+        mask = ~np.isfinite(array)
         fresh = mask
         if parents and node.prim.kind == "elementwise":
             reached = {k: mask & _shows(node, operands, k) for k in parents}
@@ -219,11 +225,10 @@ class Tracer:
         roots = frozenset().union(*(bad[node.inputs[k].id].roots for k in parents))
         if fresh.any():
             roots |= self._born(around, node, out, array, fresh, operands)
-        at = np.unravel_index(int(np.argmax(np.isnan(array) if np.isnan(array).any() else mask)), mask.shape)
-        how = (
-            tuple(float(number) for number in numbers_at(node, operands, at)) if node.prim.kind == "elementwise" else ()
-        )
-        return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), _worst(array), how)
+        worst = _worst(array)
+        at = np.unravel_index(int(np.argmax(np.isnan(array) if worst != worst else mask)), mask.shape)
+        how = tuple(map(float, numbers_at(node, operands, at))) if node.prim.kind == "elementwise" else ()
+        return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), worst, how, _lost(array))
 
     def _without(self, node: Node, operands: Sequence[Array], parents: Sequence[int], which: int) -> Any:
         """Which elements of a result would not be finite if those of its operands were 0 that are not."""
@@ -339,10 +344,13 @@ def _finite(array: Array) -> bool:
 
 def _worst(array: Any) -> float:
     """nan before an infinity."""
-    bad = array[~np.isfinite(array)] if isinstance(array, np.ndarray) else array
-    if not bad.size:
-        return 0.0
-    return float("nan") if np.isnan(bad).any() else float(bad.ravel()[0])
+    high, low = float(np.maximum.reduce(array, axis=None)), float(np.minimum.reduce(array, axis=None))
+    return high if not math.isfinite(high) else low
+
+
+def _lost(array: Any) -> bool:
+    """Whether every element is nan."""
+    return bool(np.isnan(array).all())
 
 
 def _shows(node: Node, operands: Sequence[Array], k: int) -> Any:
