@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -153,7 +153,7 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Fi
     node, out = birth.node, birth.out
     shape = tuple(map(definite, out.shape))
     about = (out.dtype, shape, birth.index, birth.count)
-    tail = (_turns(birth.around), _path(ready, tracer, root), tuple(_spoils(ready, tracer, root, outs)))
+    tail = (_turns(birth.around), _path(ready, tracer, root), *_spoils(ready, tracer, root, outs))
     value = _text(birth.value)
     if node is None or node.prim.name == "constant":
         name, source = ready.feeds[birth.place] if node is None else ("a constant", "the model")
@@ -230,13 +230,20 @@ def _text(value: float) -> str:
     return "nan" if value != value else "inf" if value > 0 else "-inf"
 
 
-def _spoils(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Iterator[Spoiled]:
+def _spoils(
+    ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]
+) -> tuple[tuple[Spoiled, ...], tuple[Spoiled, ...]]:
+    """The results that this birth spoils, and those that only others do."""
     import numpy as np
 
+    spoils: list[Spoiled] = []
+    besides: list[Spoiled] = []
     for (name, kind, value), array in zip(ready.results, outs, strict=True):
-        if value.id in tracer.bad and root in tracer.bad[value.id].roots:
+        if value.id in tracer.bad:
             bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-            yield Spoiled(name, kind, bad, int(array.size))
+            found = spoils if root in tracer.bad[value.id].roots else besides
+            found.append(Spoiled(name, kind, bad, int(array.size)))
+    return tuple(spoils), tuple(besides)
 
 
 def _path(ready: Ready, tracer: Tracer, root: int) -> tuple[Hop, ...]:

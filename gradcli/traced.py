@@ -88,6 +88,7 @@ class Finding:
     turns: tuple[Turn, ...]
     path: tuple[Hop, ...]
     spoils: tuple[Spoiled, ...]
+    besides: tuple[Spoiled, ...]  # results that are not finite for reasons of their own
     mend: Mend | None = None
 
 

@@ -37,7 +37,7 @@ from gradcli.report.margins import (
 from gradcli.report.margins import shortened as _cut
 from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Diagnostic
-from gradcli.traced import Finding, Hop, Near, Operand, Trace, Turn
+from gradcli.traced import Finding, Hop, Near, Operand, Spoiled, Trace, Turn
 
 WIDTH = 80
 ENDS = 4  # steps at each end of a long path
@@ -98,7 +98,8 @@ def _finding(found: Finding, color: bool, full: bool) -> Iterator[str]:
         ("turn", [_turn(turn) for turn in found.turns]),
         ("element", [_element(found)] if found.shape else []),
         ("operands", table([_operand(one) for one in found.operands])),
-        ("path", table([*_hops(found.path, full), *_ends(found)])),
+        ("path", table([*_hops(found.path, full), *map(_end, found.spoils)])),
+        ("besides", [f"{one.kind} of {_cut(one.name)}: {_end(one)[2]}, born by itself" for one in found.besides]),
         ("mend", _mend(found)),
     ]
     for name, texts in rows:
@@ -150,9 +151,8 @@ def _hops(path: Sequence[Hop], full: bool) -> Iterator[tuple[str, ...]]:
         yield f"{where(hop.span):<7}{_cut(one_line(hop.span))}", hop.born, f"{how}{hop.value}"
 
 
-def _ends(found: Finding) -> Iterator[tuple[str, ...]]:
-    for one in found.spoils:
-        yield f"{one.kind} of {_cut(one.name)}", "", f"{one.bad} of {one.size} not finite"
+def _end(one: Spoiled) -> tuple[str, ...]:
+    return f"{one.kind} of {_cut(one.name)}", "", f"{one.bad} of {one.size} not finite"
 
 
 def _mend(found: Finding) -> list[str]:
@@ -237,11 +237,14 @@ def _found(found: Finding) -> dict[str, Any]:
              "value": hop.value, "how": hop.how or None}
             for hop in found.path
         ],
-        "spoils": [
-            {"name": one.name, "kind": one.kind, "nonfinite": one.bad, "size": one.size} for one in found.spoils
-        ],
+        "spoils": [_spoiled(one) for one in found.spoils],
+        "besides": [_spoiled(one) for one in found.besides],
         "mend": None if found.mend is None else {
             "text": found.mend.text, **place_json(found.mend.span),
             "by": found.mend.by or None, "option": found.mend.option or None,
         },
     }  # fmt: skip
+
+
+def _spoiled(one: Spoiled) -> dict[str, Any]:
+    return {"name": one.name, "kind": one.kind, "nonfinite": one.bad, "size": one.size}

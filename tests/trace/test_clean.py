@@ -8,6 +8,7 @@ import pytest
 from gradcli.ad.reverse import reverse
 from gradcli.interp.files import read_source
 from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import ModelError
 from gradcli.syntax.parse import parse
 from gradcli.tracing import Tracer
 from tests.conftest import ROOT, Cli
@@ -42,6 +43,38 @@ def test_an_operator_runs_clean(case: Case, dtype: str) -> None:
     outs = tracer.run(graph, arrays)
     assert not tracer.births
     assert all(np.isfinite(array).all() for array in outs if array.dtype.kind == "f")
+
+
+HARD = [0.0, -1.0, 1e300, -1e300, 1e-310, np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.parametrize("case", walk())
+def test_what_is_not_finite_has_a_root(case: Case) -> None:
+    """At hard points: each result that is not finite is traced to births, and these were made of finite numbers."""
+    arrays = operands(case)
+    graph = graph_of(case, arrays)
+    wrt = floats(graph.inputs)
+    if case.sample.differentiable and wrt and floats(graph.outputs):
+        graph = reverse(graph, wrt)
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        hard = [np.where(rng.random(a.shape) < 0.4, rng.choice(HARD, a.shape), a) if k in wrt else a
+                for k, a in enumerate(arrays)]  # fmt: skip
+        tracer = Tracer()
+        try:
+            outs = tracer.run(graph, hard)
+        except ModelError:  # refused as data: a matrix without an inverse
+            continue
+        for value, array in zip(graph.outputs, outs, strict=True):
+            bad = array.dtype.kind == "f" and not np.isfinite(array).all()
+            assert bad == (value.id in tracer.bad)
+            assert not bad or tracer.bad[value.id].roots
+        elementwise = [one for one in tracer.births if one.node is not None and one.node.prim.kind == "elementwise"]
+        for birth in elementwise:
+            if birth.node is not None and birth.node.prim.name != "where":
+                assert np.isfinite(birth.operands).all(), birth.node
+        for birth in tracer.births:
+            assert not np.isfinite(birth.value)
 
 
 @pytest.mark.parametrize(("model", "net"), nets())
