@@ -35,7 +35,7 @@ class Probe:
     def __init__(self) -> None:
         self._near: dict[Any, Near] = {}
         self._losses: dict[Any, Loss] = {}
-        self._flow: dict[int, Flow] = {}
+        self._flow: dict[tuple[int, int | None], Flow] = {}
 
     def look(self, around: Around, node: Node, operands: Sequence[Array], made: Sequence[Array | None]) -> None:
         """One step. What is not finite is left to the tracer."""
@@ -103,11 +103,25 @@ class Probe:
 
     # ── gradients ───────────────────────────────────────────────────────────────────────────────────────────
 
+    def carries(self, around: Around, values: Sequence[Value], arrays: Sequence[Array]) -> None:
+        """What the adjoint of a loop carries, after one of its turns; not the sums that it adds up from turn to turn."""
+        if around.outer is not None and around.outer.outer is None and depth(role_of(around.outer, around.node)) == 1:
+            made = [out.node for out in around.graph.outputs if out.node is not None]
+            sums = {node.inputs[0].id for node in made if node.prim.name == "add" and not node.spans}
+            for value, array in zip(values, arrays, strict=True):
+                if value.id not in sums:
+                    self._flowed(around, value, array, around.turn)
+
     def _flows(self, around: Around, out: Value, array: Array) -> None:
-        if around.outer is None and out.hint.startswith("d_") and out.node is not None and depth(out.node.role) == 1:
-            shape = tuple(map(definite, out.shape))
+        if around.outer is None and out.node is not None and depth(out.node.role) == 1:
+            self._flowed(around, out, array, None)
+
+    def _flowed(self, around: Around, value: Value, array: Array, turn: int | None) -> None:
+        if value.hint.startswith("d_") and value.aval.is_float and array.size:
+            shape = tuple(map(definite, value.shape))
             zeros = 1 - np.count_nonzero(array) / array.size
-            self._flow[out.id] = Flow(span_around(around, out.node), out.hint[2:], shape, _rms(array), zeros)
+            span = span_around(around, value.node if turn is None else around.node)
+            self._flow[value.id, turn] = Flow(span, value.hint[2:], shape, _rms(array), zeros, turn)
 
 
 def _place(around: Around, node: Node) -> tuple[Any, Born, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from gradcli.ir.constants import unpack
 from gradcli.ir.graph import Node, Role, Value
@@ -110,7 +109,7 @@ def _said(value: Value, left: int, step: Node | None) -> tuple[str, int]:
     if node is None or (value.hint and _known(value)):
         return value.hint or "…", ATOM
     if node.prim.name == "constant":
-        return (_constant(node), ATOM) if not value.rank or value.aval.size == 1 else ("a constant", ATOM)
+        return _constant(node), ATOM
     span = own_span(node)
     same = step is not None and own_span(step) == span
     if node.role is None and span is not None and not same and len(span.text) <= LONGEST and "\n" not in span.text:
@@ -121,8 +120,9 @@ def _said(value: Value, left: int, step: Node | None) -> tuple[str, int]:
 
 
 def _constant(node: Node) -> str:
-    first: Any = unpack(node.params["data"], node.outs[0].dtype)[0]
-    return number(first, node.outs[0].dtype)
+    """Its number, where all elements are the same."""
+    numbers = set(unpack(node.params["data"], node.outs[0].dtype))
+    return number(float(numbers.pop()), node.outs[0].dtype) if len(numbers) == 1 else "a constant"
 
 
 def _known(value: Value) -> bool:

@@ -70,7 +70,7 @@ def trace(
     if on_start is not None:
         on_start(len(ready.derived.graph.nodes))
     probe = Probe() if margins else None
-    tracer = Tracer(None if probe is None else probe.look, on_step)
+    tracer = Tracer(on_step=on_step) if probe is None else Tracer(probe.look, on_step, probe.carries)
     outs = tracer.run(ready.derived.graph, ready.inputs)
     root = _first(ready, tracer)
     finding = None
@@ -173,7 +173,7 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Fi
 
 def _is_number(value: Value) -> bool:
     made = saying.through(value).node
-    return made is not None and made.prim.name == "constant" and value.aval.size == 1
+    return made is not None and made.prim.name == "constant" and saying.operand(value) != "a constant"
 
 
 def _operand(value: Value, number: float, node: Node, vanished: str) -> Operand:

@@ -125,13 +125,15 @@ class Loss:
 
 @record
 class Flow:
-    """The gradient on its way back: the adjoint of a named value, its root mean square, and how much of it is 0."""
+    """The gradient on its way back: the adjoint of a named value (of what a loop carries, into a turn), its root mean
+    square, and how much of it is 0."""
 
     span: Span | None
     name: str
     shape: tuple[int, ...]
     rms: float
     zeros: float
+    turn: int | None = None
 
 
 @record

@@ -37,6 +37,7 @@ MOST_BIRTHS = 10_000
 ADDS = ("reduce_sum", "matmul", "cumsum", "overlap_add", "add_slice", "scatter_add")  # what overflows by adding up
 
 Watch = Callable[["Around", Node, Sequence["Array"], Sequence["Array | None"]], None]
+OnCarry = Callable[["Around", Sequence[Value], Sequence["Array"]], None]  # what a loop carries, after each turn
 
 
 class Around(NamedTuple):
@@ -89,13 +90,18 @@ class Nearest(NamedTuple):
 class Tracer:
     """One run. `births` are in the order of the run; `bad` tells of the values of the outermost graph, by id."""
 
-    def __init__(self, watch: Watch | None = None, on_step: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        watch: Watch | None = None,
+        on_step: Callable[[str], None] | None = None,
+        on_carry: OnCarry | None = None,
+    ) -> None:
         self.births: list[Birth] = []
         self.bad: dict[int, Bad] = {}
         self.masked: dict[int, tuple[Node, int]] = {}  # birth → the `where` that leaves it out, and which operand it is
         self.nearest: Nearest | None = None
         self.watch = watch
-        self.on_step = on_step
+        self.on_step, self.on_carry = on_step, on_carry
         self._share = 0.0  # of the limit, of the nearest
         self._bodies: dict[tuple[Graph, range], Body] = {}
 
@@ -297,6 +303,8 @@ class Tracer:
             found = [_roots(bad, value) for value in body.outputs]
             of_kept[n:] = [kept | now for kept, now in zip(of_kept[n:], found[n:], strict=True)]
             state, of_state = made[:n], found[:n]
+            if self.on_carry is not None:
+                self.on_carry(inside, body.inputs[1 + p["consts"] : 1 + first], state)
         return [*of_state, *of_kept, *([NONE] if cond is not None else [])]
 
 

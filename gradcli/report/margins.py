@@ -15,6 +15,7 @@ from gradcli.traced import Flow, Loss, Margins, Near
 
 TEXT, NARROW = 24, 18  # columns of an expression in a table, and in a wide one
 BAR = 16  # columns of the longest bar
+TURNS = 6  # of a loop in the table
 STEADY = 1e3  # a gradient that grows or shrinks by more on its way back is told
 
 
@@ -59,21 +60,31 @@ def _loss_row(one: Loss) -> tuple[str, ...]:
 
 
 def _flow_rows(flow: Sequence[Flow]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for one, share in zip(flow, _shares(flow), strict=True):
-        zeros = f"{one.zeros:.0%} zeros" if 0 < one.zeros < 1 else ""
-        shape = "×".join(map(str, one.shape)) or "scalar"
-        rows.append(
-            (
-                where(one.span),
-                shortened(one.name),
-                shape,
-                f"{one.rms:.3g}",
-                "█" * max(round(share * BAR), one.rms > 0),
-                zeros,
-            )
-        )
-    return rows
+    shown = thinned(flow)
+    return [_flow_row(one, share) for one, share in zip(shown, _shares(shown), strict=True)]
+
+
+def _flow_row(one: Flow, share: float) -> tuple[str, ...]:
+    bar = "█" * max(round(share * BAR), one.rms > 0)
+    zeros = f"{one.zeros:.0%} zeros" if 0 < one.zeros < 1 else ""
+    shape = "×".join(map(str, one.shape)) or "scalar"
+    return where(one.span), shortened(_name(one)), shape, f"{one.rms:.3g}", bar, zeros
+
+
+def _name(one: Flow) -> str:
+    return one.name if one.turn is None else f"{one.name}, turn {one.turn}"
+
+
+def thinned(flow: Sequence[Flow]) -> list[Flow]:
+    """Of the turns of a loop, TURNS of each value: the first, the last, and some between."""
+    groups: dict[Any, list[int]] = {}
+    for k, one in enumerate(flow):
+        groups.setdefault(k if one.turn is None else (one.span, one.name), []).append(k)
+    kept: set[int] = set()
+    for places in groups.values():
+        step = max(1, -(-(len(places) - 1) // (TURNS - 1)))
+        kept.update((*places[::step], places[-1]))
+    return [one for k, one in enumerate(flow) if k in kept]
 
 
 def flow_verdict(flow: Sequence[Flow]) -> str:
@@ -84,9 +95,9 @@ def flow_verdict(flow: Sequence[Flow]) -> str:
     first, last = alive[0], alive[-1]
     ratio = last.rms / first.rms
     if ratio >= STEADY:
-        return f"it explodes: {ratio:.2g} times larger at `{last.name}` than at `{first.name}`"
+        return f"it explodes: {ratio:.2g} times larger at `{_name(last)}` than at `{_name(first)}`"
     if ratio <= 1 / STEADY:
-        return f"it vanishes: {1 / ratio:.2g} times smaller at `{last.name}` than at `{first.name}`"
+        return f"it vanishes: {1 / ratio:.2g} times smaller at `{_name(last)}` than at `{_name(first)}`"
     return ""
 
 
@@ -107,6 +118,7 @@ INK, PAPER, PALE = "#12406b", "#ffffff", "#8a94a0"
 
 def flow_svg(flow: Sequence[Flow], title: str) -> str:
     """A bar for each named value, from the output back to the inputs, on a scale of decades."""
+    flow = thinned(flow)
     wide, high = LEFT + SPREAD + 90, TOP + ROW * max(len(flow), 1) + 20
     about = flow_verdict(flow) or "root mean square of the adjoint, from the output back"
     size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
@@ -120,7 +132,8 @@ def flow_svg(flow: Sequence[Flow], title: str) -> str:
     ]
     for k, (one, share) in enumerate(zip(flow, _shares(flow), strict=True)):
         y = TOP + k * ROW
-        label = escape(shortened(f"{one.name}, line {one.span.line}" if one.span is not None else one.name))
+        line = f", line {one.span.line}" if one.span is not None and one.turn is None else ""
+        label = escape(shortened(f"{_name(one)}{line}"))
         lines.append(f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end" fill="#444">{label}</text>')
         lines.append(
             f'<rect x="{LEFT}" y="{y + 2}" width="{max(1, round(share * SPREAD))}" height="{ROW - 8}" fill="{INK}"/>'
@@ -144,7 +157,7 @@ def margins_json(margins: Margins) -> dict[str, Any]:
         ],
         "flow": [
             {**place_json(one.span), "name": one.name, "shape": [*one.shape], "rms": json_float(one.rms),
-             "zeros": round(one.zeros, 6)}
+             "zeros": round(one.zeros, 6), "turn": one.turn}
             for one in margins.flow
         ],
     }  # fmt: skip

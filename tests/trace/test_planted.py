@@ -23,7 +23,7 @@ PAGE = Path(__file__).with_name("planted.md")
 SECTION = re.compile(
     r"^## ([^\n]+)\n\n```net\n(.*?)```\n\n```console\n\$ gradcli ([^\n]+)\n(.*?)```$", re.MULTILINE | re.DOTALL
 )
-CLEAN = ("infinity that reaches no result", "nothing bad", "near misses")
+CLEAN = ("infinity that reaches no result", "nothing bad", "near misses", "a gradient that vanishes in a loop")
 
 
 class Planted(NamedTuple):

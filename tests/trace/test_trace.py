@@ -57,7 +57,8 @@ MARGINS = {
     "near": NEAR,
     "losses": {**PLACE, "born": str, "operator": str, "dtype": str, "index": list, "terms": NUMBER, "left": NUMBER,
                "digits": float, "held": float},
-    "flow": {**PLACE, "name": str, "shape": list, "rms": NUMBER, "zeros": float},
+    "flow": {**PLACE, "name": str, "shape": list, "rms": NUMBER, "zeros": float,
+             "turn": (int, type(None))},
 }  # fmt: skip
 
 
