@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LEAST = {name: float(np.finfo(NUMPY_NAMES[name]).tiny) for name in LIMITS}
 MOST = 5  # rows of a table
+FAR = 1e8  # from a limit: of no interest beside the nearest
 SUMS = ("add", "sub", "reduce_sum")
 POWERS = ("exp", "exp2", "sigmoid")  # that are 0 for no number
 SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what can underflow to 0
@@ -53,8 +54,9 @@ class Probe:
     def margins(self) -> Margins:
         """The worst of each kind."""
         near = sorted(self._near.values(), key=lambda one: one.room)
+        near = [one for k, one in enumerate(near[:MOST]) if not k or one.room < FAR]
         losses = sorted(self._losses.values(), key=lambda one: one.digits - one.held, reverse=True)
-        return Margins(tuple(near[:MOST]), tuple(losses[:MOST]), tuple(self._flow.values()))
+        return Margins(tuple(near), tuple(losses[:MOST]), tuple(self._flow.values()))
 
     # ── magnitudes ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -104,7 +106,7 @@ class Probe:
     # ── gradients ───────────────────────────────────────────────────────────────────────────────────────────
 
     def carries(self, around: Around, values: Sequence[Value], arrays: Sequence[Array]) -> None:
-        """What the adjoint of a loop carries, after one of its turns; not the sums that it adds up from turn to turn."""
+        """What the adjoint of a loop carries, after one of its turns; not the sums that it adds up."""
         if around.outer is not None and around.outer.outer is None and depth(role_of(around.outer, around.node)) == 1:
             made = [out.node for out in around.graph.outputs if out.node is not None]
             sums = {node.inputs[0].id for node in made if node.prim.name == "add" and not node.spans}

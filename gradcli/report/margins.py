@@ -13,7 +13,7 @@ from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Span
 from gradcli.traced import Flow, Loss, Margins, Near
 
-TEXT, NARROW = 24, 18  # columns of an expression in a table, and in a wide one
+TEXT, NARROW = 24, 16  # columns of an expression in a table, and in a wide one
 BAR = 16  # columns of the longest bar
 TURNS = 6  # of a loop in the table
 STEADY = 1e3  # a gradient that grows or shrinks by more on its way back is told
