@@ -160,7 +160,8 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Fi
         span = ready.prepared.origins.get(name) if node is None else own_span(node)
         return Finding(value, "data", 0, "", "", "", "", name, source, span, *about, (), *tail)
     role = role_of(birth.around, node)
-    read = [(v, x) for v, x in zip(node.inputs, birth.operands, strict=True) if not _is_number(v)]
+    read = [(v, x) for v, x in zip(node.inputs, birth.operands, strict=True)
+            if saying.operand(v, node) != saying.number(x, v.dtype)]  # fmt: skip
     vanished = _vanished(ready, birth)
     operands = dict.fromkeys(_operand(v, x, node, vanished.get(v.id, "")) for v, x in read)
     elementwise = node.prim.kind == "elementwise"
@@ -169,11 +170,6 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Fi
         node.prim.name, saying.formula(node), saying.with_numbers(node, birth.operands) if elementwise else "",
         out.hint, "", span_around(birth.around, node), *about, tuple(operands), *tail,
     )  # fmt: skip
-
-
-def _is_number(value: Value) -> bool:
-    made = saying.through(value).node
-    return made is not None and made.prim.name == "constant" and saying.operand(value) != "a constant"
 
 
 def _operand(value: Value, number: float, node: Node, vanished: str) -> Operand:
