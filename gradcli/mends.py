@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from gradcli.ir.graph import Graph, Node, Value
+from gradcli.places import own_span
 from gradcli.record import record
 from gradcli.saying import THROUGH, through
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Source, Span
 from gradcli.syntax.parse import parse_expression
 from gradcli.traced import Mend
-from gradcli.tracing import own_span
 
 TINY = {"f16": "1e-4", "f32": "1e-12", "f64": "1e-12"}  # what is added below a root
 INSIDE = {

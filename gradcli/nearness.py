@@ -15,9 +15,10 @@ import numpy as np
 from gradcli.ir.aval import EPS, NUMPY_NAMES
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
+from gradcli.places import Around, role_of, span_around
 from gradcli.saying import depth, operator
 from gradcli.traced import Born, Flow, Loss, Margins, Near
-from gradcli.tracing import LIMITS, Around, role_of, span_around
+from gradcli.tracing import LIMITS
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gradcli.ir.constants import unpack
 from gradcli.ir.graph import Node, Role, Value
-from gradcli.tracing import own_span
+from gradcli.places import own_span
 
 INFIX = {  # sign, how strongly it binds
     "add": ("+", 2), "sub": ("-", 2), "mul": ("*", 3), "div": ("/", 3), "rem": ("%", 3), "matmul": ("@", 3),
@@ -94,6 +94,8 @@ def _applied(node: Node, parts: Sequence[tuple[str, int]]) -> tuple[str, int]:
         sign, strength = INFIX[name]
         left, right = _held(parts[0], strength + (name == "pow")), _held(parts[1], strength + (name != "pow"))
         return f"{left} {sign} {right}", strength
+    if name == "one_minus_square":
+        return f"1 - {_held(parts[0], 6)}**2", 2
     if name == "neg":
         return f"-{_held(parts[0], 4)}", 4
     return f"{operator(name)}({', '.join(text for text, _ in parts)})", ATOM

@@ -23,11 +23,12 @@ from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Role, Value
 from gradcli.nearness import LEAST, SHRINKING, Probe, underflows
+from gradcli.places import Around, own_span, role_of, span_around
 from gradcli.record import record, replace
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError, Source, Span
 from gradcli.traced import Born, Finding, Hop, Mend, Near, Operand, Spoiled, Trace, Turn
-from gradcli.tracing import LIMITS, Around, Birth, Nearest, Tracer, numbers_at, own_span, role_of, span_around
+from gradcli.tracing import LIMITS, Birth, Nearest, Tracer, numbers_at, steps
 
 if TYPE_CHECKING:
     from gradcli.weights import Given
@@ -68,7 +69,7 @@ def trace(
     """What a run finds. Raises ModelError as `grad` does."""
     ready = _ready(*prepare(file, request), request)
     if on_start is not None:
-        on_start(len(ready.derived.graph.nodes))
+        on_start(steps(ready.derived.graph))
     probe = Probe() if margins else None
     tracer = Tracer(on_step=on_step) if probe is None else Tracer(probe.look, on_step, probe.carries)
     outs = tracer.run(ready.derived.graph, ready.inputs)
@@ -256,7 +257,7 @@ def _path(ready: Ready, tracer: Tracer, root: int) -> tuple[Hop, ...]:
         role = role_of(Around(ready.derived.graph), entry.node)
         name = "" if entry.node is None else role.prim if role is not None else entry.node.prim.name
         how = ""
-        if entry.node is not None and entry.how and entry.parents and _tells(entry.how):
+        if entry.node is not None and entry.how and entry.parents and len(entry.how) > 1 and _tells(entry.how):
             how = saying.with_numbers(entry.node, entry.how)
         hop = Hop(
             own_span(entry.node),

@@ -21,11 +21,11 @@ import numpy as np
 from gradcli.backends.program import Body, refused
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.dims import definite
-from gradcli.ir.graph import Graph, Node, Role, Value
+from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.region import carried, regions
+from gradcli.places import Around
 from gradcli.plan import make_plan
 from gradcli.record import record
-from gradcli.syntax.diagnostics import Span
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
@@ -36,17 +36,8 @@ LIMITS = {name: float(np.finfo(NUMPY_NAMES[name]).max) for name in ("f16", "f32"
 MOST_BIRTHS = 10_000
 ADDS = ("reduce_sum", "matmul", "cumsum", "overlap_add", "add_slice", "scatter_add")  # what overflows by adding up
 
-Watch = Callable[["Around", Node, Sequence["Array"], Sequence["Array | None"]], None]
-OnCarry = Callable[["Around", Sequence[Value], Sequence["Array"]], None]  # what a loop carries, after each turn
-
-
-class Around(NamedTuple):
-    """The graph that is run: `turn` of a loop, in the node that holds it; the outermost has none."""
-
-    graph: Graph
-    node: Node | None = None
-    turn: int | None = None
-    outer: Around | None = None
+Watch = Callable[[Around, Node, Sequence["Array"], Sequence["Array | None"]], None]
+OnCarry = Callable[[Around, Sequence[Value], Sequence["Array"]], None]  # what a loop carries, after each turn
 
 
 @record(eq=False)
@@ -139,7 +130,7 @@ class Tracer:
         try:
             for place, node in enumerate(graph.nodes):
                 operands = [env[value.id] for value in node.inputs]
-                made = self._made(node, operands, last)
+                made = self._made(node, operands, last, on_step)
                 for out, array in zip(node.outs, made, strict=True):
                     if array is not None and out.id in last:
                         env[out.id] = array
@@ -153,11 +144,16 @@ class Tracer:
             raise refused(error, node) from None
         return [env[value.id] for value in graph.outputs], bad
 
-    def _made(self, node: Node, operands: Sequence[Array], last: dict[int, int]) -> list[Array | None]:
+    def _made(
+        self, node: Node, operands: Sequence[Array], last: dict[int, int], on_step: Callable[[str], None] | None
+    ) -> list[Array | None]:
         """The results of a node, as arrays of their own dtypes; None for those of a loop that nobody reads."""
         params = node.params
         if held := regions(node):
-            params = {**params, **{name: self._body(graph, carried(node, name)) for name, graph in held.items()}}
+            bodies: dict[str, Any] = {name: self._body(graph, carried(node, name)) for name, graph in held.items()}
+            if on_step is not None and "body" in bodies and node.prim.name == "scan":
+                bodies["body"] = _Told(bodies["body"], on_step)
+            params = {**params, **bodies}
         if node.prim.lazy:
             params = {**params, "wanted": [out.id in last for out in node.outs]}
         made = node.prim.eval(np, *operands, **params)
@@ -311,6 +307,23 @@ class Tracer:
 # ── helpers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class _Told:
+    """The body of a loop, which tells each turn."""
+
+    def __init__(self, body: Any, on_step: Callable[[str], None]) -> None:
+        self.inputs, self.outputs, self.run, self.on_step = body.inputs, body.outputs, body.run, on_step
+
+    def __call__(self, arrays: Sequence[Array]) -> Any:
+        self.on_step("a turn")
+        return self.run(arrays)
+
+
+def steps(graph: Graph) -> int:
+    """How many steps a run tells of: its nodes, and the turns of its loops."""
+    turns = [definite(node.params["turns"]) for node in graph.nodes if node.prim.name == "scan"]
+    return len(graph.nodes) + sum(turns)
+
+
 def last_uses(graph: Graph) -> dict[int, int]:
     """Value → the place of the last node that reads it; an output is read after all nodes."""
     last: dict[int, int] = {}
@@ -319,27 +332,6 @@ def last_uses(graph: Graph) -> dict[int, int]:
             last[value.id] = place
     last.update((value.id, len(graph.nodes)) for value in graph.outputs)
     return last
-
-
-def role_of(around: Around, node: Node | None) -> Role | None:
-    """What a node is for; a step inside a loop without a role of its own has that of the loop."""
-    while node is not None and node.role is None and not node.spans and around.outer is not None:
-        around, node = around.outer, around.node
-    return None if node is None else node.role
-
-
-def span_around(around: Around, node: Node | None) -> Span | None:
-    """Where the model asks for a node: its own line, or that of the loop around."""
-    while node is not None and not node.spans and around.outer is not None:
-        around, node = around.outer, around.node
-    return own_span(node)
-
-
-def own_span(node: Node | None) -> Span | None:
-    """The first place in a model, before places in the prelude."""
-    if node is None or not node.spans:
-        return None
-    return next((span for span in node.spans if not span.source.prelude), node.spans[0])
 
 
 def _roots(bad: dict[int, Bad], value: Value) -> Roots:

@@ -15,7 +15,9 @@ from gradcli.ad.reverse import reverse
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Role, apply
 from gradcli.ir.region import interpret
-from gradcli.tracing import Tracer
+from gradcli.request import ModelFile, Request
+from gradcli.trace import trace
+from gradcli.tracing import Tracer, steps
 from tests.conftest import Cli
 
 NORM = "net main(x: f64[2]) = norm(x)\ninput x = [0.0, 0.0]\n"
@@ -263,7 +265,14 @@ def test_a_run_gives_what_a_plain_one_gives() -> None:
 
 
 def test_every_step_is_told_to_whoever_shows_progress() -> None:
-    steps: list[str] = []
+    told: list[str] = []
     graph = chain(3, 4)
-    Tracer(on_step=steps.append).run(graph, [np.ones(4)])
-    assert len(steps) == len(graph.nodes)
+    Tracer(on_step=told.append).run(graph, [np.ones(4)])
+    assert len(told) == len(graph.nodes) == steps(graph)
+
+
+def test_the_turns_of_a_loop_are_told() -> None:
+    started, told = [], []
+    file = ModelFile(text="net main(x: f64) {\n  for i in 0..50 { x = sin(x) }\n  return x\n}\n", name="loop.net")
+    trace(file, Request(inputs=(("x", "1.0"),)), on_start=started.append, on_step=told.append)
+    assert len(told) == started[0] > 2 * 50
