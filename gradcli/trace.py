@@ -21,9 +21,12 @@ from gradcli.interp.elaborate import Options
 from gradcli.interp.params import FromFile
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.dims import definite
-from gradcli.ir.graph import Node, Role, Value
+from gradcli.ir.graph import Graph, Node, Role, Value
 from gradcli.nearness import LEAST, SHRINKING, Probe, underflows
+from gradcli.passes.histories import keep_parts
+from gradcli.passes.loops import prune
 from gradcli.places import Around, own_span, role_of, span_around
+from gradcli.plan import check_memory, fits, make_plan
 from gradcli.record import record, replace
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError, Source, Span
@@ -93,6 +96,7 @@ def _ready(program: Program, prepared: Prepared, request: Request) -> Ready:
     machine = Machine(memory=request.memory)
     given = running.read_sens(program, prepared, request) if request.sens or request.sens_arrays is not None else None
     derived = _derived(prepared, request, None if given is None else list(given))
+    derived = replace(derived, graph=_fitting(derived.graph, request.memory))
     inputs = [*running.feed_arrays(prepared, machine), *running.sens_arrays(given or {}, derived.weighted, machine)]
     feeds: list[tuple[str, str]] = [("", "")] * len(inputs)
     for fed in (*prepared.inputs, *prepared.params, *prepared.data):
@@ -111,6 +115,15 @@ def _derived(prepared: Prepared, request: Request, weighted: list[str] | None) -
         if asked or error.diagnostics[0].code not in ("DIF001", "DIF002"):
             raise
         return Derived(prepared.graph, (), (), (), ())
+
+
+def _fitting(graph: Graph, memory: int | None) -> Graph:
+    """The graph; where it keeps too much, without what loops keep and nobody reads. Raises ModelError NUM001."""
+    if fits(make_plan(graph), memory):
+        return graph
+    shorter = prune(keep_parts(graph))
+    check_memory(make_plan(shorter), memory)
+    return shorter
 
 
 def _source(fed: Fed) -> tuple[str, str]:

@@ -257,6 +257,26 @@ def peak(work: Any) -> int:
         tracemalloc.stop()
 
 
+TRAJECTORY = """net main(x: f64) {
+  y = zeros([500])
+  y[0] = x
+  for i in 1..500 { y[i] = sqrt(y[i - 1] * y[i - 1]) * 0.9 }
+  return sum(y)
+}
+"""
+
+
+def test_a_loop_keeps_less_where_memory_is_short(cli_inside: Cli, tmp_path: Path) -> None:
+    (tmp_path / "model.net").write_text(TRAJECTORY)
+    command = ("trace", "model.net", "-i", "x=0.0", "--json")
+    plenty, short = (cli_inside(*command, "--memory", size, cwd=tmp_path) for size in ("1G", "1M"))
+    assert found_in(plenty)["turns"][0]["variable"] == "i = 499"
+    assert short.json()["found"] == plenty.json()["found"]
+    refused = cli_inside(*command, "--memory", "4K", cwd=tmp_path)
+    assert refused.code == 2
+    assert "NUM001" in refused.err
+
+
 def test_a_run_gives_what_a_plain_one_gives() -> None:
     gradient = reverse(chain(5, 7), [0])
     x = np.linspace(0.1, 1.0, 7)
