@@ -28,6 +28,7 @@ MOST = 5  # rows of a table
 FAR = 1e8  # from a limit: of no interest beside the nearest
 SUMS = ("add", "sub", "reduce_sum")
 POWERS = ("exp", "exp2", "sigmoid")  # that are 0 for no number
+ADDING = ("add", "add_slice", "scatter_add")
 SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what can underflow to 0
 
 
@@ -109,8 +110,7 @@ class Probe:
     def carries(self, around: Around, values: Sequence[Value], arrays: Sequence[Array]) -> None:
         """What the adjoint of a loop carries, after one of its turns; not the sums that it adds up."""
         if around.outer is not None and around.outer.outer is None and depth(role_of(around.outer, around.node)) == 1:
-            made = [out.node for out in around.graph.outputs if out.node is not None]
-            sums = {node.inputs[0].id for node in made if node.prim.name == "add" and not node.spans}
+            sums = {_added_to(out).id for out in around.graph.outputs}
             for value, array in zip(values, arrays, strict=True):
                 if value.id not in sums:
                     self._flowed(around, value, array, around.turn)
@@ -125,6 +125,13 @@ class Probe:
             zeros = 1 - np.count_nonzero(array) / array.size
             span = span_around(around, value.node if turn is None else around.node)
             self._flow[value.id, turn] = Flow(span, value.hint[2:], shape, _rms(array), zeros, turn)
+
+
+def _added_to(value: Value) -> Value:
+    """What a loop adds to: its own additions, unlike those of a derivative, have no role."""
+    while value.node is not None and value.node.role is None and value.node.prim.name in ADDING:
+        value = value.node.inputs[0]
+    return value
 
 
 def _place(around: Around, node: Node) -> tuple[Any, Born, str]:
