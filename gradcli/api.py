@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gradcli.engine import Machine
     from gradcli.ir.formula import Explanation
     from gradcli.ir.graph import Graph
+    from gradcli.traced import Trace
 
 
 # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,6 +292,20 @@ def test(
     return run_cases(paths, request, match, on_case, on_start)
 
 
+def trace(
+    file: ModelFile,
+    request: Request,
+    *,
+    margins: bool = False,
+    on_start: Callable[[int], None] | None = None,
+    on_step: Callable[[str], None] | None = None,
+) -> Trace:
+    """Run the value and the gradients step by step, and find where a number stops being finite."""
+    from gradcli.trace import trace as work
+
+    return work(file, request, margins=margins, on_start=on_start, on_step=on_step)
+
+
 def compare(result: Result, reference_path: str, *, rtol: float | None, atol: float | None) -> Any:
     """Hold the gradients of a result against stored ones; see `gradcli.comparing.Comparison`."""
     from gradcli.comparing import compare_result
@@ -355,4 +370,5 @@ __all__ = [
     "run",
     "show",
     "test",
+    "trace",
 ]

@@ -97,7 +97,8 @@ _ENTRIES = (
         "NUM090",
         "a result is not finite",
         "Some elements are nan or inf. That may be what the model means (the derivative of `sqrt` at 0 is inf), so it is "
-        "said in one line and the result is printed. With `--strict` the command exits 1.",
+        "said in one line and the result is printed. With `--strict` the command exits 1. The line ends with the "
+        "`trace` command that tells where the first of them was born, and how to mend it.",
         "gradcli grad -e 'sqrt(x)' -i x=0",
         "gradcli grad -e 'sqrt(x)' -i x=1",
     ),

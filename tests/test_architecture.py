@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "syntax": {"syntax.diagnostics"},
     "record": set(),  # what classes are made with, everywhere
     "request": {"syntax.diagnostics"},
+    "traced": {"syntax.diagnostics"},  # what `trace` tells
     "ir": {"syntax.diagnostics"},
     "ops": {"ir", "syntax.diagnostics"},
     "data": {"ir", "request", "syntax.diagnostics"},
@@ -31,12 +32,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"ops", "ir", "syntax.diagnostics"},
     "backends": {"plan", "ops", "ir", "syntax.diagnostics"},
     "interp": {"ad", "data", "ops", "ir", "syntax", "syntax.diagnostics"},
-    "report": {"data", "ops", "ir", "request", "syntax", "syntax.diagnostics"},
+    "report": {"data", "ops", "ir", "request", "traced", "syntax", "syntax.diagnostics"},
     "api": {
         *("interp", "ad", "passes", "plan", "backends", "report", "data", "ops", "ir"),
-        *("request", "syntax", "syntax.diagnostics", "gradcli"),
+        *("request", "traced", "syntax", "syntax.diagnostics", "gradcli"),
     },
-    "cli": {"api", "report", "request", "syntax.diagnostics", "gradcli"},
+    "cli": {"api", "report", "request", "traced", "syntax.diagnostics", "gradcli"},
     "gradcli": {"api", "request", "syntax.diagnostics"},  # gradcli/__init__.py, the public names
     "__main__": {"cli", "api", "request", "syntax.diagnostics", "gradcli"},
 }

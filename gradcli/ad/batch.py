@@ -34,8 +34,9 @@ def batch(graph: Graph, batched: Sequence[bool], size: Size, outputs: Sequence[b
             if not any(flags[value.id] for value in node.inputs):
                 builder.replay([node], env)
                 continue
-            builder.spans = node.spans
+            builder.spans, first = node.spans, len(builder.nodes)
             made = _batched(node, [env[value.id] for value in node.inputs], flags, size)
+            builder.mark(first, node.role)
             for old, new in zip(node.outs, made, strict=True):
                 env[old.id] = new
                 if old.hint and not new.hint:

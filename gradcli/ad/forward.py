@@ -23,7 +23,7 @@ from gradcli.ad.reverse import (
     unbroadcast,
 )
 from gradcli.ir.dims import conditions
-from gradcli.ir.graph import Builder, Graph, Node, Value
+from gradcli.ir.graph import Builder, Graph, Node, Role, Value
 from gradcli.ir.live import outputs_from, without_dead
 from gradcli.ir.primitive import primitive
 
@@ -67,8 +67,9 @@ def _differentiate(
     for node in graph.nodes:
         builder.replay([node], env)
         if any(value.id in tangents for value in node.inputs):
-            builder.spans = node.spans
+            builder.spans, first = node.spans, len(builder.nodes)
             _push(builder, node, env, tangents)
+            builder.mark(first, Role("tangent", node.prim.name, node.role))
             builder.spans = ()
             if stands_for is not None:
                 tangents |= {o.id: stand_in(builder, tangents[o.id], stands_for) for o in node.outs if o.id in tangents}

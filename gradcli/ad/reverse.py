@@ -7,7 +7,7 @@ between `wrt` and the outputs sends the cotangents of its results to its operand
 
 What flows back is emitted as ordinary primitives, so the result can be printed, optimised, run, or differentiated
 again. Two things happen here and in no rule: broadcasting is undone (`unbroadcast`), and the terms of the sum are
-added up (`accumulate`). Every adjoint node carries the spans of the node that it differentiates.
+added up (`accumulate`). Every adjoint node carries the spans of the node that it differentiates, and says so (`Role`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Literal
 import gradcli.ops  # noqa: F401 - fills the registry
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import conditions
-from gradcli.ir.graph import Builder, Graph, Node, Value
+from gradcli.ir.graph import Builder, Graph, Node, Role, Value
 from gradcli.ir.primitive import primitive
 from gradcli.record import record
 from gradcli.syntax.diagnostics import ModelError, fail
@@ -188,10 +188,11 @@ def _backwards(
         if stands_for is not None:
             outs = [None if ct is None else stand_in(builder, ct, stands_for) for ct in outs]
             cts.update((old.id, ct) for old, ct in zip(node.outs, outs, strict=True) if ct is not None)
-        builder.spans = node.spans
+        builder.spans, first = node.spans, len(builder.nodes)
         for old, ct in zip(node.inputs, _pull_back(node, outs, env), strict=True):
             if ct is not None and flags[old.id]:
                 cts[old.id] = accumulate(builder, cts.get(old.id), unbroadcast(builder, ct, old.aval))
+        builder.mark(first, Role("adjoint", node.prim.name, node.role))
     builder.spans = ()
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import gradcli.ops  # noqa: F401 - fills the registry
 from gradcli.ad.reverse import splat
-from gradcli.ir.graph import Builder, Graph, Node, Value, apply
+from gradcli.ir.graph import Builder, Graph, Node, Role, Value, apply
 from gradcli.ir.live import without_dead
 from gradcli.ir.primitive import primitive
 from gradcli.ops.define import Only, Partial, Per
@@ -39,8 +39,10 @@ def derivative_along(graph: Graph, position: int, order: int, outputs: Sequence[
         builder.replay([node], env)
     for k in range(1, order + 1):  # the coefficients of one order need those below it only, and earlier nodes
         for node in graph.nodes:
+            first = len(builder.nodes)
             for out in node.outs:
                 series.of(env[out.id], k)
+            builder.mark(first, Role("tangent", node.prim.name, node.role))
     found = []
     for k in outputs:
         value = env[graph.outputs[k].id]

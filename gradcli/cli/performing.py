@@ -1,8 +1,9 @@
 """What the verbs that run a model share: run it, say what there is to say, print, write or compare the result."""
 
 import math
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,7 +82,7 @@ def perform(
         color = colored(voice.color, sys.stdout)
         results.write(result, sys.stdout, form, color=color, full=output.full, precision=output.precision)
     sys.stdout.flush()
-    bad = _nonfinite(result)
+    bad = _nonfinite(result, file, request)
     notes(bad, voice)
     return NO if voice.strict and (warned or bad) else code
 
@@ -98,8 +99,9 @@ def _say_how(result: Result) -> None:
         say(f"mode: {result.mode}")
 
 
-def _nonfinite(result: Result) -> tuple[Diagnostic, ...]:
-    """One note for all arrays that hold nan or inf; a line, since the model may mean it."""
+def _nonfinite(result: Result, file: ModelFile, request: Request) -> tuple[Diagnostic, ...]:
+    """One note for all arrays that hold nan or inf, with the command that explains them; a line, since the model may
+    mean it."""
     from gradcli.report.layout import noun
     from gradcli.report.results import nonfinite
 
@@ -108,4 +110,27 @@ def _nonfinite(result: Result) -> tuple[Diagnostic, ...]:
         return ()
     names = ", ".join(f"{bad} of {size} in {name}" for name, bad, size in found[:4])
     more = f" and {len(found) - 4} more arrays" if len(found) > 4 else ""
-    return (Diagnostic("NUM090", f"the {noun(result)} is not finite: {names}{more}", severity="note"),)
+    why = f"`{trace_command(file, request)}` tells where it went bad"
+    return (Diagnostic("NUM090", f"the {noun(result)} is not finite: {names}{more}; {why}", severity="note"),)
+
+
+def trace_command(file: ModelFile, request: Request) -> str:
+    """`gradcli trace model.net --get-all`: with what decides which numbers there are, as it was given."""
+    words = ["gradcli", "trace", *(["-e", file.text or ""] if file.expression else [str(file.path)])]
+    order = 2 if request.verb == "hess" else request.order
+    texts: list[tuple[str, Iterable[str | None]]] = [
+        ("--net", [request.net]),
+        ("-i", (f"{name}={value}" for name, value in request.inputs)),
+        ("--inputs", [request.inputs_file]),
+        ("--params", [request.params_file]),
+        ("-c", (f"{name}={value}" for name, value in request.consts)),
+        ("--dtype", [request.dtype]),
+        ("--wrt", [request.wrt]),
+        ("--at", [request.at if request.verb != "eval" else None]),
+        ("--sens", request.sens if request.verb == "grad" else ()),
+        ("--order", [str(order) if order > 1 else None]),
+    ]
+    for name, given in texts:
+        words += [word for text in given if text is not None for word in (name, text)]
+    flags = (("--partial", request.partial), ("--get-all", request.get_all), ("--get-by-list", request.get_by_list))
+    return shlex.join([*words, *(name for name, given in flags if given)])

@@ -30,6 +30,7 @@ VERBS = {
         Verb("hess", "gradcli.cli.matrices", "Derivatives", "the Hessian, or its product with a vector"),
         Verb("check", "gradcli.cli.trust", "Trust", "prove the shapes of models for all sizes, without data"),
         Verb("test", "gradcli.cli.trust", "Trust", "run the cases that live with models"),
+        Verb("trace", "gradcli.cli.tracing", "Trust", "where a number went bad: the line of the first nan or inf"),
         Verb(
             "explain", "gradcli.cli.explaining", "Understanding", "how a gradient comes about: each adjoint's equation"
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.primitive import Primitive, primitive
@@ -78,10 +78,22 @@ class Value:
         return apply("neg", self)
 
 
-class Node:
-    """`outs = prim[params](inputs)`, and the places in models that asked for it."""
+class Role(NamedTuple):
+    """What a node is for that a derivative asked for: the adjoint or the tangent of a node that applied `prim`.
 
-    __slots__ = ("inputs", "outs", "params", "prim", "spans")
+    `of` is the role of that node: None where it computes a value of the model.
+    """
+
+    kind: Literal["adjoint", "tangent"]
+    prim: str
+    of: Role | None = None
+
+
+class Node:
+    """`outs = prim[params](inputs)`, the places in models that asked for it, and its role in a derivative (None: it
+    computes a value of the model)."""
+
+    __slots__ = ("inputs", "outs", "params", "prim", "role", "spans")
 
     def __init__(self, prim: Primitive, inputs: tuple[Value, ...], params: dict[str, Any]) -> None:
         self.prim = prim
@@ -89,6 +101,7 @@ class Node:
         self.params = params
         self.outs: tuple[Value, ...] = ()
         self.spans: tuple[Span, ...] = ()
+        self.role: Role | None = None
 
 
 @record(eq=False)
@@ -184,16 +197,24 @@ class Builder:
         return tuple(env[value.id] for value in graph.outputs)
 
     def replay(self, nodes: Iterable[Node], env: dict[int, Value]) -> None:
-        """Emit copies of `nodes` with their own spans, reading and extending `env` (old id → new value)."""
+        """Emit copies of `nodes` with their own spans and roles, reading and extending `env` (old id → new value)."""
         before = self.spans
         for node in nodes:
             self.spans = node.spans
+            first = len(self.nodes)
             outs = self.emit(node.prim, [env[value.id] for value in node.inputs], node.params)
+            if node.role is not None:
+                self.mark(first, node.role)
             for old, new in zip(node.outs, outs, strict=True):
                 env[old.id] = new
                 if old.hint and not new.hint:
                     new.hint = old.hint
         self.spans = before
+
+    def mark(self, first: int, role: Role | None) -> None:
+        """The nodes emitted from number `first` on have this role."""
+        for node in self.nodes[first:]:
+            node.role = role
 
     def close(self, outputs: Sequence[Value]) -> Graph:
         """`finish`, and forget what would be found again: nothing is emitted afterwards."""

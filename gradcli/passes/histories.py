@@ -29,13 +29,15 @@ def keep_parts(graph: Graph) -> Graph:
     for node in graph.nodes:
         given = [move for move in moves if move.loop is node]
         taken = [move for move in moves if move.adjoint is node]
-        builder.spans = node.spans
+        builder.spans, first = node.spans, len(builder.nodes)
         if given:
             stacked.update(_stack(builder, node, env, given))
         elif taken:
             _read(builder, node, env, [(move.part, stacked[move.part]) for move in taken])
         else:
             builder.replay([node], env)
+            continue
+        builder.mark(first, node.role)
     builder.spans = ()
     return builder.close([env[value.id] for value in graph.outputs])
 

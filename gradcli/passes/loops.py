@@ -51,7 +51,7 @@ def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int])
     inner = [0, *(1 + k for k in consts), *(first + k for k in carry), *slices]
     shift = 0 if params["counted"] else -1  # of the body's inputs against the operands
     operands = [*([0] if params["counted"] else []), *(k + shift for k in inner[1:])]
-    builder.spans = node.spans
+    builder.spans, start = node.spans, len(builder.nodes)
     made = builder.emit(
         node.prim,
         [env[node.inputs[k].id] for k in operands],
@@ -63,6 +63,7 @@ def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int])
             "carry": len(carry),
         },
     )
+    builder.mark(start, node.role)
     builder.spans = ()
     places = [*carry, *(n + k for k in carry), *(n + k for k in stacked)]
     places += [len(node.outs) - 1] if cond is not None else []

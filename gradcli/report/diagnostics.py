@@ -36,7 +36,7 @@ def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
     lines = [f"{paint(f'{kind}[{code}]', kind, color=color)}{paint(f': {title}', 'bold', color=color)}"]
     parts = excerpts(diagnostic)
     gutter = max((len(str(line.number)) for part in parts for line in part.lines), default=1)
-    rail = _Rail(gutter, kind, color)
+    rail = Rail(gutter, kind, color)
     for number, part in enumerate(parts):
         lines.extend(rail.excerpt(part, first=number == 0))
     remarks = [("note", note) for note in diagnostic.notes]
@@ -60,7 +60,7 @@ def _unplaced(diagnostic: Diagnostic, parts: Sequence[Excerpt]) -> list[Label]:
     return [] if parts else [*diagnostic.others]
 
 
-class _Rail:
+class Rail:
     """Lines with the gutter before them: ` 9 | …`."""
 
     def __init__(self, gutter: int, severity: str, color: bool) -> None:

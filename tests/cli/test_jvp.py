@@ -178,7 +178,8 @@ def test_outputs_that_are_no_floats_are_left_out_with_a_note(cli_inside: Cli, he
 
 def test_what_is_not_finite(cli_inside: Cli) -> None:
     ran = cli_inside("jvp", "-e", "sqrt(x)", "-i", "x=0.0", "--tangent", "1", "--strict")
-    assert (ran.code, ran.err) == (1, "note[NUM090]: the tangent is not finite: 1 of 1 in out\n")
+    why = "`gradcli trace -e 'sqrt(x)' -i x=0.0` tells where it went bad"
+    assert (ran.code, ran.err) == (1, f"note[NUM090]: the tangent is not finite: 1 of 1 in out; {why}\n")
 
 
 # ── wrong use ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -375,10 +375,11 @@ def test_a_difference_is_named(cli_inside: Cli, here: Path) -> None:
 
 
 def test_what_is_not_finite(cli_inside: Cli) -> None:
-    for verb, noun, key in (("jac", "Jacobian", "out/x"), ("hess", "Hessian", "x/x")):
+    for verb, noun, key, more in (("jac", "Jacobian", "out/x", ""), ("hess", "Hessian", "x/x", " --order 2")):
         ran = cli_inside(verb, "-e", "sqrt(x)", "-i", "x=0.0", "--strict")
         assert ran.code == 1
-        assert ran.err == f"note[NUM090]: the {noun} is not finite: 1 of 1 in {key}\n"
+        why = f"`gradcli trace -e 'sqrt(x)' -i x=0.0{more}` tells where it went bad"
+        assert ran.err == f"note[NUM090]: the {noun} is not finite: 1 of 1 in {key}; {why}\n"
 
 
 # ── what does not fit ───────────────────────────────────────────────────────────────────────────────────────
