@@ -1,0 +1,98 @@
+"""Causes of zeros, and sets of them as numbers: so an array can hold, for each element, the set of what made it zero.
+
+Number 0 is the empty set: nothing depends on the element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradcli.ad.zero import places
+from gradcli.ir.graph import Node
+from gradcli.record import record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+@record
+class Cause:
+    """One reason, as reports name it, at one place (`model.net:12`; empty for none). `mask` tells by which operator and
+    operand, where cotangents are cut off."""
+
+    reason: str
+    place: str = ""
+    mask: tuple[int, int] | None = None
+
+
+NUMERIC = Cause("numeric")  # what nothing explains
+
+
+def cause_at(reason: str, node: Node, mask: tuple[int, int] | None = None) -> Cause:
+    """A reason at the line of the model that a node comes from."""
+    found = places([node])
+    return Cause(reason, found[0] if found else "", mask)
+
+
+class Causes:
+    """Sets of causes by number."""
+
+    def __init__(self) -> None:
+        self.sets: list[frozenset[Cause]] = [frozenset()]
+        self._numbers: dict[frozenset[Cause], int] = {self.sets[0]: 0}
+        self._unions: dict[tuple[int, int], int] = {}
+
+    def number(self, causes: Iterable[Cause]) -> int:
+        found = frozenset(causes)
+        number = self._numbers.get(found)
+        if number is None:
+            number = self._numbers[found] = len(self.sets)
+            self.sets.append(found)
+        return number
+
+    def either(self, a: int, b: int) -> int:
+        """The union of two sets."""
+        if a == b or not b:
+            return a
+        if (a, b) not in self._unions:
+            self._unions[a, b] = self.number(self.sets[a] | self.sets[b])
+        return self._unions[a, b]
+
+    def union(self, a: Array, b: Array) -> Array:
+        """Element by element."""
+        import numpy as np
+
+        if not b.any() or a is b:
+            return a
+        if not a.any():
+            return b
+        pairs, back = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1, return_inverse=True)
+        made = np.array([self.either(int(x), int(y)) for x, y in pairs.T], dtype=np.int64)
+        return made[back.ravel()].reshape(a.shape)
+
+    def merged(self, flags: Sequence[tuple[int, Array]], shape: tuple[int, ...]) -> Array:
+        """For each element the union of the sets whose flag is set there."""
+        import numpy as np
+
+        total = np.zeros(shape, dtype=np.int64)
+        for number, flag in flags:
+            total = self.union(total, np.where(flag, number, 0))
+        return total
+
+    def over(self, numbers: Array, axes: tuple[int, ...]) -> Array:
+        """The union along axes, which are dropped."""
+        import numpy as np
+
+        found = [int(number) for number in np.unique(numbers) if number]
+        shape = tuple(size for axis, size in enumerate(numbers.shape) if axis not in axes)
+        return self.merged([(number, (numbers == number).any(axis=axes)) for number in found], shape)
+
+    def masked_at(self, numbers: Array, place: str) -> Array:
+        """Where something at this place cuts off."""
+        import numpy as np
+
+        found = [k for k, causes in enumerate(self.sets) if any(c.mask and c.place == place for c in causes)]
+        return np.isin(numbers, found)

@@ -1,0 +1,134 @@
+"""One operator's adjoint as a function of numbers: cotangents of its results in, contributions to its operands out.
+
+It is the operator's own rule, made once for each kind of operand and interpreted. With operands of ones in place of
+the real ones it tells which elements are connected at all, where no number of the operand stands in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradcli.ad.reverse import unbroadcast
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import conditions
+from gradcli.ir.graph import Builder, Graph, Node, Value
+from gradcli.ir.region import interpret
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+    Pull = Callable[[Sequence[Array | None]], list[Array | None]]
+
+# Operators whose adjoint, at operands of ones, has no factor that is zero.
+CONNECTED = ("matmul", "reduce_max", "reduce_min", "reduce_prod", "cumprod", "recurrence")
+
+# Operators that let a cotangent through to some elements and to others not.
+MASKS = ("where", "relu", "maximum", "minimum", "reduce_max", "reduce_min")
+
+
+def connects(node: Node) -> bool:
+    """Whether `Adjoints.reach` tells which elements of an operand are connected with which of the result."""
+    return node.prim.kind == "linear" or node.prim.name in CONNECTED
+
+
+class Adjoints:
+    """The adjoints of operators, made when they are asked for. Constants stay constants, as rules look at them."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, tuple[Graph, list[int]]] = {}
+
+    def pull(self, node: Node, ins: Sequence[Array], outs: Sequence[Array], constants: Sequence[Node | None]) -> Pull:
+        """The adjoint at these operands and results; None for an operand that nothing flows to."""
+        import numpy as np
+
+        def run(cts: Sequence[Array | None]) -> list[Array | None]:
+            graph, positions = self._adjoint(node, ins, outs, constants, [ct is not None for ct in cts])
+            found: list[Array | None] = [None] * len(ins)
+            with np.errstate(all="ignore"):
+                made = interpret(np, graph, [*ins, *outs, *(ct for ct in cts if ct is not None)])
+            for position, array in zip(positions, made, strict=True):
+                found[position] = array
+            return found
+
+        return run
+
+    def reach(self, node: Node, ins: Sequence[Array], outs: Sequence[Array], constants: Sequence[Node | None]) -> Pull:
+        """The adjoint at ones."""
+        if node.prim.kind == "linear":
+            return self.pull(node, ins, outs, constants)
+        return self.pull(node, [*map(_ones, ins)], [*map(_ones, outs)], [None] * len(ins))
+
+    def _adjoint(
+        self, node: Node, ins: Sequence[Array], outs: Sequence[Array], constants: Sequence[Node | None],
+        given: Sequence[bool],
+    ) -> tuple[Graph, list[int]]:  # fmt: skip
+        dtypes = [value.dtype for value in (*node.inputs, *node.outs)]
+        avals = [Aval(array.shape, dtype) for array, dtype in zip([*ins, *outs], dtypes, strict=True)]
+        fixed = tuple(None if c is None else c.params["data"] for c in constants)
+        key = (node.prim.name, *sorted(node.params.items()), *avals, fixed, *given)
+        if key not in self._made:
+            with conditions():  # about sizes, recorded when the model was made
+                self._made[key] = _made(node, avals, constants, given)
+        return self._made[key]
+
+
+def _made(
+    node: Node, avals: Sequence[Aval], constants: Sequence[Node | None], given: Sequence[bool]
+) -> tuple[Graph, list[int]]:
+    builder = Builder()
+    values = [builder.input(aval) for aval in avals]
+    ins, outs = values[: len(node.inputs)], values[len(node.inputs) :]
+    cts: list[Value | None] = [builder.input(out.aval) if has else None for out, has in zip(outs, given, strict=True)]
+    known = [
+        x if constant is None else builder.emit(constant.prim, (), constant.params)[0]
+        for x, constant in zip(ins, constants, strict=True)
+    ]
+    assert node.prim.vjp is not None
+    found = node.prim.vjp(tuple(cts), tuple(known), tuple(outs), **node.params)
+    flows = {k: unbroadcast(builder, ct, ins[k].aval) for k, ct in enumerate(found) if ct is not None}
+    return builder.finish([*flows.values()]), [*flows]
+
+
+def _ones(array: Array) -> Array:
+    import numpy as np
+
+    return np.ones_like(array) if array.dtype.kind == "f" else array
+
+
+# ── factors that are zero in floating point only ────────────────────────────────────────────────────────────
+
+
+def _finite(k: int, xs: Sequence[Array]) -> Array:
+    import numpy as np
+
+    return np.isfinite(np.stack(np.broadcast_arrays(*xs))).all(axis=0)
+
+
+def _ordinary(k: int, xs: Sequence[Array]) -> Array:
+    """Finite, and not zero."""
+    return _finite(k, xs) & (xs[0] != 0) & (xs[-1] != 0)
+
+
+def _not_zero_above(k: int, xs: Sequence[Array]) -> Array:
+    """Of x / y: by x always, by y where x is not 0."""
+    return _finite(k, xs) & ((k == 0) | (xs[0] != 0))
+
+
+def _power_not_zero(k: int, xs: Sequence[Array]) -> Array:
+    """Of x ** y: by x where neither is 0; by y where x is neither 0 nor 1."""
+    return _ordinary(k, xs) & ((k == 0) | (xs[0] != 1))
+
+
+_EVERYWHERE = (
+    *("exp", "exp2", "expm1", "sigmoid", "softplus", "tanh", "erf", "erfc", "atan", "asinh", "log", "log2", "log10"),
+    *("log1p", "sqrt", "rsqrt", "cbrt", "reciprocal", "logaddexp"),
+)
+
+# Elementwise operators: where their partial derivative by operand k is not zero on paper, whatever it is in floats.
+NOT_ZERO: dict[str, Callable[[int, Sequence[Array]], Array]] = {
+    **dict.fromkeys(_EVERYWHERE, _finite),
+    "div": _not_zero_above,
+    "pow": _power_not_zero,
+}
