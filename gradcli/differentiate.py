@@ -34,19 +34,18 @@ class Target:
 
 @record(eq=False)
 class Question:
-    """What to ask where a derivative is zero: by the inputs `moved` of the outputs `which` of a graph, made if anybody
-    asks.
+    """What to ask where a derivative is zero: by the inputs `moved` of the outputs `which` of a graph, which is made
+    when anybody asks.
 
-    The outputs are weighted by the sensitivities `weighted`, by ones (None), in any way that is not zero
-    (`"any"`), or by what they are differentiated along (`"along"`).
-    `structure` tells why the structure makes it zero (None where it does not), and where `numbers` is false nothing else
-    can.
+    The outputs are weighted by what `weighted` names, by ones (None), or in any way that is not zero (`"any"`).
+    `structure` tells why the structure makes it zero, and None where it does not. Where `numbers` is false nothing else
+    can tell.
     """
 
     graph: Callable[[], Graph]
     moved: tuple[int, ...]
     which: tuple[int, ...]
-    weighted: tuple[str, ...] | Literal["any", "along"] | None
+    weighted: tuple[str, ...] | Literal["any"] | None
     structure: Reason
     numbers: bool = True
 

@@ -54,8 +54,8 @@ class Entry:
 
     `name` is what it is stored under (`x`, `l1.w`, `x,y` for order 2, `out/x` for a block, `value/out`); `wrt` the
     names that it is a derivative by, `output` what it is the derivative of; `kind` of the last of `wrt`. The first
-    `rows` dims of a block are those of what is differentiated. `reason` and `elements` are found when `zero` and `zeros`
-    are first asked for.
+    `rows` dims of a block are those of what is differentiated. `zero` and `zeros` are found when they are first asked
+    for.
     """
 
     name: str

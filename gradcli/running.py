@@ -61,7 +61,7 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
         )
         arrays = arrays[count:]
     weights_by_name = {name: array for (name, _), array in zip(derived.weighted, sens, strict=True)}
-    explainer = Explainer(machine, inputs, weights_by_name, derived.whole)
+    explainer = Explainer(machine, inputs, weights_by_name, whole=derived.whole)
     avals = [out.aval for out in derived.graph.outputs[count:]]
     rows = zip(derived.names, derived.kinds, arrays, avals, derived.zero, strict=True)
     grads = tuple(_gradient(explainer, request, *row) for row in rows)
@@ -69,12 +69,17 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
     return result_of(file, program, prepared, request, machine, describe_sens(prepared, given), values, grads, notes)
 
 
+def all_zero(array: Array) -> bool:
+    """Whether there are elements, and all are zero."""
+    return bool(array.size) and not array.any()
+
+
 def _gradient(
     explainer: Explainer, request: Request, by: tuple[str, ...], kind: str, array: Array, aval: Aval, question: Question
 ) -> Entry:
     name = ",".join(by)
     elements = explainer.zeros_of(question, array) if name in request.why else None
-    reason = explainer.zero_of(question, array)
+    reason = explainer.zero_of(question) if all_zero(array) else None
     return Entry(name, kind, array, aval.dtype, by, reason, elements=elements)  # type: ignore[arg-type]
 
 

@@ -31,10 +31,9 @@ class Cause:
 NUMERIC = Cause("numeric")  # what nothing explains
 
 
-def cause_at(reason: str, node: Node, mask: tuple[int, int] | None = None) -> Cause:
-    """A reason at the line of the model that a node comes from."""
+def place_of(node: Node) -> str:
     found = places([node])
-    return Cause(reason, found[0] if found else "", mask)
+    return found[0] if found else ""
 
 
 class Causes:
@@ -44,6 +43,7 @@ class Causes:
         self.sets: list[frozenset[Cause]] = [frozenset()]
         self._numbers: dict[frozenset[Cause], int] = {self.sets[0]: 0}
         self._unions: dict[tuple[int, int], int] = {}
+        self._at: dict[tuple[str, int, int | None], int] = {}
 
     def number(self, causes: Iterable[Cause]) -> int:
         found = frozenset(causes)
@@ -52,6 +52,14 @@ class Causes:
             number = self._numbers[found] = len(self.sets)
             self.sets.append(found)
         return number
+
+    def at(self, reason: str, node: Node, operand: int | None = None) -> int:
+        """One cause at the line of the model that a node comes from; with the operand that a mask cuts off."""
+        key = (reason, id(node), operand)
+        if key not in self._at:
+            mask = None if operand is None else (id(node), operand)
+            self._at[key] = self.number([Cause(reason, place_of(node), mask)])
+        return self._at[key]
 
     def either(self, a: int, b: int) -> int:
         """The union of two sets."""

@@ -1,16 +1,7 @@
 """Where cotangents die: a tape is walked back, and every element of a cotangent that is zero knows why.
 
 An operator takes the cotangent of its result to a cotangent of each operand, g = L(ct), and L is linear. For an element
-of g that is zero, L is applied once more to other cotangents, positive random numbers r, to see which terms it has:
-
-- L(r where ct ≠ 0) ≠ 0: there are terms that are not zero. Where L(2^k ct) is not zero they are lost below the smallest
-  number (`underflow`), else they add up to zero (`cancels`).
-- else the terms are zero: by a factor in L where a ct that is not zero is connected with the element (`masked`,
-  `multiplied by zero`, `underflow`), and by the ct where L(r where ct = 0) ≠ 0, whose causes the element takes over.
-
-Contributions of several uses are added up, as are their causes. So a cause is always the last place, seen from the
-outputs, where something was still not zero.
-"""
+of g that is zero, X"""
 
 from __future__ import annotations
 
@@ -18,23 +9,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradcli.record import record
-from gradcli.zero_causes import NUMERIC, Cause, Causes, cause_at
+from gradcli.zero_causes import Cause, Causes, place_of
 from gradcli.zero_local import MASKS, NOT_ZERO, Adjoints, connects
+from gradcli.zero_probes import ROUNDING, Probes
 from gradcli.zero_tape import Slice, Stack, Step, Tape
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.zero_local import Pull
-
     Array = np.ndarray[Any, Any]
 
-MOST = 32  # sets of causes that one operator is asked about
-SCALES = (20, 100, 400, 900)  # powers of two that bring back what was lost below the smallest number
-ROUNDING = 16  # of how many units in the last place a sum is taken for zero, where rounding is allowed for
 
-
-@record(frozen=False, eq=False)
+@record(eq=False)
 class State:
     """The cotangent of one value as far as it is known: the sum, the causes of zero terms, and, where there were terms
     that are not zero, of their cancelling. `size` is the sum of magnitudes."""
@@ -133,7 +119,7 @@ class Flow:
             self._needed.add(number)
         settled = self._settled(out)
         if settled is not None:
-            cancels = self.causes.number([cause_at("cancels", step.node)])
+            cancels = self.causes.at("cancels", step.node)
             self._add(number, settled[0][of], settled[1][of], cancels, to)
 
     def _through(self, step: Step) -> None:
@@ -149,6 +135,8 @@ class Flow:
         for number in step.ins:
             if self._tape.values[number].dtype.kind != "f":
                 self._needed.add(number)
+        for number in step.outs:
+            self._states.pop(number, None)
 
     def _moving(self, step: Step) -> list[int]:
         """The operands that matter: floats that a target reaches; each once, as uses of one value are added up."""
@@ -160,7 +148,7 @@ class Flow:
         import numpy as np
 
         reason = "stopped" if step.node.prim.stops else "flat"
-        number = self.causes.number([cause_at(reason, step.node)])
+        number = self.causes.at(reason, step.node)
         for k in self._moving(step):
             shape = self._tape.values[step.ins[k]].shape
             why = np.full(shape, number)
@@ -170,7 +158,7 @@ class Flow:
             self._add(step.ins[k], np.zeros(shape, dtype=self._tape.values[step.ins[k]].dtype), why, 0)
 
     def _smooth(self, step: Step, settled: Sequence[tuple[Array, Array] | None]) -> None:
-        cancels = self.causes.number([cause_at("cancels", step.node)])
+        cancels = self.causes.at("cancels", step.node)
         elementwise = step.node.prim.kind == "elementwise"
         found = self._pointwise(step, settled[0]) if elementwise else self._by_probes(step, settled)
         for k, ct, why in found:
@@ -189,18 +177,18 @@ class Flow:
         fixed = [self._tape.constants.get(number) for number in step.ins]
         pull = self._adjoints.pull(step.node, ins, [values[step.outs[0]]], fixed)
         dead = not ct.any()
-        flows, ones = ([], []) if dead else (pull([ct]), pull([np.ones_like(ct)]))
+        flows = [] if dead else pull([ct])
         made = []
         for k in self._moving(step):
             flow = np.zeros(ct.shape, dtype=values[step.ins[k]].dtype) if dead else flows[k]
             if flow is None:
                 continue
             why = np.where(ct == 0, above, 0)
-            if not dead and (one := ones[k]) is not None:
-                killed = (flow == 0) & (ct != 0)
-                why = np.where(killed, self._killed(step, k, ins, one), why)
+            killed = (flow == 0) & (ct != 0)
+            if killed.any() and (partial := pull([np.ones_like(ct)])[k]) is not None:
+                why = np.where(killed, self._killed(step, k, ins, partial), why)
                 if step.node.prim.name in MASKS:
-                    self._share(step, k, why, one == 0)
+                    self._share(step, k, why, partial == 0)
             made.append((k, *self._folded(step, flow, why, values[step.ins[k]].shape)))
         return made
 
@@ -209,11 +197,11 @@ class Flow:
         import numpy as np
 
         node = step.node
-        lost = self.causes.number([cause_at("underflow", node)])
+        lost = self.causes.at("underflow", node)
         if node.prim.name in MASKS:
-            return np.where(partial != 0, lost, self.causes.number([cause_at("masked", node, (id(node), k))]))
+            return np.where(partial != 0, lost, self.causes.at("masked", node, k))
         not_zero = NOT_ZERO.get(node.prim.name)
-        by_zero = self.causes.number([cause_at("multiplied by zero", node)])
+        by_zero = self.causes.at("multiplied by zero", node)
         on_paper = partial != 0 if not_zero is None else (partial != 0) | not_zero(k, ins)
         return np.where(on_paper, lost, by_zero)
 
@@ -229,20 +217,18 @@ class Flow:
         if self._rounding:
             least = ROUNDING * np.finfo(flow.dtype).eps * np.sum(np.abs(flow), axis=axes).reshape(shape)
             ct = np.where(np.abs(ct) <= least, flow.dtype.type(0), ct)
-        cancels = self.causes.number([cause_at("cancels", step.node)])
+        cancels = self.causes.at("cancels", step.node)
         return ct, np.where(ct != 0, 0, np.where(some, cancels, self.causes.over(why, axes).reshape(shape)))
 
     # ── all other operators ──
 
-    def _by_probes(
-        self, step: Step, settled: Sequence[tuple[Array, Array] | None]
-    ) -> list[tuple[int, Array, Array]]:
+    def _by_probes(self, step: Step, settled: Sequence[tuple[Array, Array] | None]) -> list[tuple[int, Array, Array]]:
         values = self._tape.values
         ins, outs = [values[number] for number in step.ins], [values[number] for number in step.outs]
         fixed = [self._tape.constants.get(number) for number in step.ins]
         pull = self._adjoints.pull(step.node, ins, outs, fixed)
         reach = self._adjoints.reach(step.node, ins, outs, fixed) if connects(step.node) else None
-        probes = _Probes(self.causes, self._random, step, settled, pull, reach, self._rounding)
+        probes = Probes(self.causes, self._random, step, settled, pull, reach, self._rounding)
         made = []
         for k in self._moving(step):
             if (found := probes.of(k)) is not None:
@@ -253,132 +239,10 @@ class Flow:
 
     def _share(self, step: Step, k: int, why: Array, cut: Array) -> None:
         """Count what a mask cuts off, or what one of the same line has cut off already."""
-        place = cause_at("masked", step.node).place
+        place = place_of(step.node)
         counts = self.shares.setdefault((id(step.node), k), [0, 0])
         counts[0] += int((cut | self.causes.masked_at(why, place)).sum())
         counts[1] += cut.size
-
-
-class _Probes:
-    """What the adjoint of one operator makes of a cotangent, and why."""
-
-    def __init__(
-        self, causes: Causes, random: Any, step: Step, settled: Sequence[tuple[Array, Array] | None], pull: Pull,
-        reach: Pull | None, rounding: bool,
-    ) -> None:  # fmt: skip
-        import numpy as np
-
-        self._causes, self._step, self._settled = causes, step, settled
-        self._pull, self._reach, self._rounding = pull, reach, rounding
-        self._draws = [
-            None if s is None else (random.random((2, *s[0].shape)) + 1).astype(s[0].dtype) for s in settled
-        ]
-        self._flows = pull([None if s is None else s[0] for s in settled])
-        above = [np.unique(why[ct == 0]) for ct, why in filter(None, settled)]
-        self._above = [int(number) for number in np.unique(np.concatenate(above)) if number]
-        self._cache: dict[Any, list[Array | None]] = {}
-
-    def cut_off(self, k: int) -> Array:
-        """The elements of operand k that nothing would reach."""
-        import numpy as np
-
-        hit = self._hit(k, self._pull, None)
-        return np.asarray(hit == 0)
-
-    def of(self, k: int) -> tuple[Array, Array] | None:
-        """The contribution to operand k and the causes of its zeros; None where none flows."""
-        import numpy as np
-
-        flow = self._flows[k]
-        if flow is None:
-            return None
-        if self._rounding:
-            flow = np.where(np.abs(flow) <= self._least(k), flow.dtype.type(0), flow)
-        zero = flow == 0
-        if not zero.any():
-            return flow, np.zeros(flow.shape, dtype=np.int64)
-        terms = self._hit(k, self._pull, 0)
-        return flow, np.where(zero, np.where(terms, self._of_terms(k), self._of_none(k, flow.shape)), 0)
-
-    def _hit(self, k: int, pull: Pull, number: int | None) -> Array:
-        """Whether the adjoint connects an element with cotangents of these causes (0: those that are not zero; None:
-        all)."""
-        import numpy as np
-
-        key = (pull is self._pull, number)
-        if key not in self._cache:
-            rows = [self._probe(pull, number, draw) for draw in range(2)]
-            self._cache[key] = [
-                None if a is None or b is None else (a != 0) | (b != 0) for a, b in zip(*rows, strict=True)
-            ]
-        found = self._cache[key][k]
-        flow = self._flows[k]
-        assert flow is not None
-        return np.zeros(flow.shape, dtype=bool) if found is None else found
-
-    def _probe(self, pull: Pull, number: int | None, draw: int) -> list[Array | None]:
-        given: list[Array | None] = []
-        for settled, draws in zip(self._settled, self._draws, strict=True):
-            if settled is None or draws is None:
-                given.append(None)
-                continue
-            ct, why = settled
-            chosen = True if number is None else (ct != 0) if number == 0 else (ct == 0) & (why == number)
-            given.append((draws[draw] * chosen).astype(ct.dtype))
-        return pull(given)
-
-    def _least(self, k: int) -> Array:
-        """What rounding leaves of terms that add up to zero."""
-        import numpy as np
-
-        flow = self._flows[k]
-        assert flow is not None
-        sizes = []
-        for draw in range(2):
-            signs = [None if s is None or d is None else np.abs(s[0]) * np.where(d[draw] > 1.5, 1, -1).astype(s[0].dtype)
-                     for s, d in zip(self._settled, self._draws, strict=True)]  # fmt: skip
-            found = self._pull(signs)[k]
-            assert found is not None
-            sizes.append(np.abs(found))
-        return np.asarray(ROUNDING * np.finfo(flow.dtype).eps * np.maximum(*sizes))
-
-    def _of_terms(self, k: int) -> Array:
-        """Of terms that are not zero, and whose sum is."""
-        import numpy as np
-
-        flow = self._flows[k]
-        assert flow is not None
-        lost = np.zeros(flow.shape, dtype=bool)
-        largest = max((float(np.abs(s[0]).max(initial=0)) for s in self._settled if s is not None), default=1.0)
-        room = np.finfo(flow.dtype).maxexp - 2 - np.frexp(largest)[1]
-        for power in [scale for scale in SCALES if scale <= room] or [max(room, 0)]:
-            scaled = self._pull([None if s is None else np.ldexp(s[0], power) for s in self._settled])[k]
-            assert scaled is not None
-            lost |= np.isfinite(scaled) & (scaled != 0) & (flow == 0)
-        node = self._step.node
-        numbers = [self._causes.number([cause_at(reason, node)]) for reason in ("underflow", "cancels")]
-        return np.where(lost, *numbers)
-
-    def _of_none(self, k: int, shape: tuple[int, ...]) -> Array:
-        """Of terms that are all zero."""
-        import numpy as np
-
-        node = self._step.node
-        numeric = self._causes.number([NUMERIC])
-        if len(self._above) > MOST:
-            return np.full(shape, numeric)
-        flags = [(number, self._hit(k, self._pull, number)) for number in self._above]
-        if self._reach is None:
-            found = self._causes.merged(flags, shape)
-            return np.where(found != 0, found, numeric)
-        masks = node.prim.name in MASKS
-        cause = cause_at("masked", node, (id(node), k)) if masks else cause_at("multiplied by zero", node)
-        flags.append((self._causes.number([cause]), self._hit(k, self._reach, 0)))
-        found = self._causes.merged(flags, shape)
-        if (found == 0).any():
-            left = [(number, self._hit(k, self._reach, number)) for number in self._above]
-            found = np.where(found == 0, self._causes.merged(left, shape), found)
-        return found
 
 
 def _touched(tape: Tape, targets: Sequence[int]) -> set[int]:

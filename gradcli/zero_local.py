@@ -103,22 +103,24 @@ def _ones(array: Array) -> Array:
 def _finite(k: int, xs: Sequence[Array]) -> Array:
     import numpy as np
 
-    return np.isfinite(np.stack(np.broadcast_arrays(*xs))).all(axis=0)
+    finite: Array = np.isfinite(np.stack(np.broadcast_arrays(*xs))).all(axis=0)
+    return finite
 
 
 def _ordinary(k: int, xs: Sequence[Array]) -> Array:
     """Finite, and not zero."""
-    return _finite(k, xs) & (xs[0] != 0) & (xs[-1] != 0)
+    ordinary: Array = _finite(k, xs) & (xs[0] != 0) & (xs[-1] != 0)
+    return ordinary
 
 
 def _not_zero_above(k: int, xs: Sequence[Array]) -> Array:
     """Of x / y: by x always, by y where x is not 0."""
-    return _finite(k, xs) & ((k == 0) | (xs[0] != 0))
+    return _finite(k, xs) if k == 0 else _finite(k, xs) & (xs[0] != 0)
 
 
 def _power_not_zero(k: int, xs: Sequence[Array]) -> Array:
     """Of x ** y: by x where neither is 0; by y where x is neither 0 nor 1."""
-    return _ordinary(k, xs) & ((k == 0) | (xs[0] != 1))
+    return _ordinary(k, xs) if k == 0 else _ordinary(k, xs) & (xs[0] != 1)
 
 
 _EVERYWHERE = (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-LONGEST = 200_000  # operators
+LONGEST = 100_000  # operators
 
 
 class TooLong(Exception):

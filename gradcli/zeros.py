@@ -37,9 +37,9 @@ STRUCTURAL = ("flat", "stopped", "no path")
 class Explainer:
     """Answers questions about the zero derivatives of one run, whose inputs and sensitivities it is given.
 
-    `whole` is a graph of the inputs that gives one more, behind them; `directions` are the arrays by the positions of
-    inputs that derivatives are taken along. Questions are registered by `zero_of` and
-    `zeros_of`; what is found of one serves all about the same graph.
+    `whole` is a graph of the inputs that gives one more, behind them. `vectors` are more weights than `sens`, which are
+    inputs of no graph, and `directions` what derivatives are taken along, by the positions of inputs. Questions are
+    registered when they come up, so that what is found serves all about the same graph.
     """
 
     def __init__(
@@ -47,20 +47,23 @@ class Explainer:
         machine: Machine,
         inputs: Sequence[Array],
         sens: Mapping[str, Array],
+        *,
+        vectors: Mapping[str, Array] | None = None,
         whole: Graph | None = None,
         directions: Mapping[int, Array] | None = None,
     ) -> None:
         self._machine, self._inputs, self._sens, self._whole = machine, inputs, sens, whole
+        self._vectors = frozenset(vectors or ())
+        self._weights = {**sens, **(vectors or {})}
         self._directions = directions or {}
         self._asked: list[Question] = []
         self._flows: dict[Any, Flow | None] = {}
 
-    def zero_of(self, question: Question, array: Array) -> Callable[[], Zero] | None:
-        """Why a derivative is all zero, when asked; None where it is not."""
-        if array.size == 0 or array.any():
-            return None
+    def zero_of(self, question: Question, otherwise: str | None = None) -> Callable[[], Zero]:
+        """Why a derivative that is all zero is so, when asked. `otherwise` is what is known without a run."""
         self._asked.append(question)
-        return cache(lambda: question.structure() or self._merged(question))
+        given = {"reason": otherwise, "at": []} if otherwise else None
+        return cache(lambda: question.structure() or given or self._merged(question))
 
     def zeros_of(self, question: Question, array: Array) -> Callable[[], list[Zero]]:
         """Of each reason, which elements are zero by it, when asked."""
@@ -137,12 +140,11 @@ class Explainer:
             same = [q for q in self._asked if q.numbers and (id(q.graph()), q.which, q.weighted) == key]
             moved = dict.fromkeys(position for q in same for position in q.moved)
             tape = self._tape(question)
-            seeds = None if tape is None else self._seeds(tape, question)
-            reason = Cause("direction is zero" if question.weighted == "along" else "sens is zero")
-            self._flows[*key, rounding] = None if tape is None else Flow(tape, [*moved], seeds or [], reason, rounding)
+            self._flows[*key, rounding] = tape and Flow(tape, [*moved], *self._seeds(tape, question), rounding)
         return self._flows[*key, rounding]
 
     def _tape(self, question: Question) -> Tape | None:
+        """The run of what was differentiated; None where it cannot be kept, or refuses its data."""
         from gradcli.ir.primitive import DataError
         from gradcli.plan import available_memory
         from gradcli.zero_tape import Tape, TooLong
@@ -157,19 +159,20 @@ class Explainer:
         except (TooLong, DataError):
             return None
 
-    def _seeds(self, tape: Tape, question: Question) -> list[Array]:
+    def _seeds(self, tape: Tape, question: Question) -> tuple[list[Array], Cause]:
+        """What the outputs are weighted by, and what a weight of zero is called."""
         import numpy as np
 
-        outs = [tape.values[number] for number in tape.outputs]
-        match question.weighted:
-            case None:
-                return [np.ones_like(out) for out in outs]
-            case "any":
-                random = np.random.default_rng(1)
-                return [(random.random(out.shape) + 1).astype(out.dtype) for out in outs]
-            case "along":
-                return [self._directions[k] for k in question.which]
-        return [np.asarray(self._sens[name]) for name in question.weighted]
+        outs, weighted = [tape.values[number] for number in tape.outputs], question.weighted
+        if weighted is None:
+            seeds = [np.ones_like(out) for out in outs]
+        elif weighted == "any":
+            random = np.random.default_rng(1)
+            seeds = [np.asarray(random.random(out.shape) + 1).astype(out.dtype) for out in outs]
+        else:
+            seeds = [np.asarray(self._weights[name]) for name in weighted]
+        along = weighted is not None and not self._vectors.isdisjoint(weighted)
+        return seeds, Cause("direction is zero" if along else "sens is zero")
 
 
 UNEXPLAINED: Zero = {"reason": "numeric", "at": []}
