@@ -75,10 +75,7 @@ class Flow:
 
         state = self._states.get(number)
         if state is None:
-            value = self._tape.values[number]
-            blank = [np.zeros(value.shape, dtype=np.int64) for _ in range(2)]
-            state = State(np.zeros_like(value), *blank, np.zeros(value.shape, dtype=bool), np.zeros(value.shape))
-            self._states[number] = state
+            state = self._states[number] = _blank(self._tape.values[number])
         live = ct != 0
         state.why[part] = self.causes.union(state.why[part], np.where(live, 0, why))
         state.cancels[part] = self.causes.union(state.cancels[part], np.where(live, cancels, 0))
@@ -243,6 +240,13 @@ class Flow:
         counts = self.shares.setdefault((id(step.node), k), [0, 0])
         counts[0] += int((cut | self.causes.masked_at(why, place)).sum())
         counts[1] += cut.size
+
+
+def _blank(value: Array) -> State:
+    import numpy as np
+
+    none, nowhere = np.zeros_like(value, dtype="int64"), np.zeros_like(value, dtype=bool)
+    return State(np.zeros_like(value), none, none.copy(), nowhere, np.zeros_like(value, dtype="float64"))
 
 
 def _touched(tape: Tape, targets: Sequence[int]) -> set[int]:

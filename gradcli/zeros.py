@@ -140,7 +140,8 @@ class Explainer:
             same = [q for q in self._asked if q.numbers and (id(q.graph()), q.which, q.weighted) == key]
             moved = dict.fromkeys(position for q in same for position in q.moved)
             tape = self._tape(question)
-            self._flows[*key, rounding] = tape and Flow(tape, [*moved], *self._seeds(tape, question), rounding)
+            flow = None if tape is None else Flow(tape, [*moved], *self._seeds(tape, question), rounding)
+            self._flows[*key, rounding] = flow
         return self._flows[*key, rounding]
 
     def _tape(self, question: Question) -> Tape | None:

@@ -9,6 +9,7 @@ from typing import Any
 from gradcli.record import record, replace
 from gradcli.report.arrays import Drawing, draw, shape_text
 from gradcli.report.blocks import draw_block, shape_of
+from gradcli.report.findings import Finding, grouped, index_lines, reason_lines
 from gradcli.report.signs import columns, padded, printable
 from gradcli.request import Entry, Result
 
@@ -16,6 +17,7 @@ INDENT, GAP = 2, 3
 NARROWEST = 24  # columns that an array gets on however narrow a terminal
 
 BLOCK = "block"  # the title of the first column of matrices
+WHY = "why zero"
 
 Cell = tuple[str, ...]  # the lines of one cell
 
@@ -49,12 +51,13 @@ class Page:
 
 
 def page(result: Result, drawing: Drawing) -> Page:
-    """Values first where they were asked for, then derivatives."""
+    """Values first where they were asked for, then derivatives, then what is said of their zero elements."""
     grids = []
     if result.values is not None:
         grids.append(_grid("output", "value", result.values, drawing))
     if result.verb != "eval":
         grids.append(_grid(_first(result), noun(result), result.derivatives, drawing))
+        grids.extend(_elements(entry, drawing) for entry in result.derivatives if entry.elements is not None)
     return Page(heading(result), tuple(grids))
 
 
@@ -97,14 +100,6 @@ def _source(one: dict[str, Any]) -> str:
     return " ".join(printable(str(one.get("source") or one["kind"])).split())
 
 
-def zero_text(zero: dict[str, Any] | None) -> str:
-    """`no path`, `stopped at model.net:12`, or nothing."""
-    if not zero:
-        return ""
-    places = ", ".join(zero.get("at") or ())
-    return f"{zero['reason']} at {places}" if places else str(zero["reason"])
-
-
 def _first(result: Result) -> str:
     """The title of the first column: `input` and `param` where all are by such, `by` where they are mixed."""
     if result.tangents or result.blocks:
@@ -114,27 +109,43 @@ def _first(result: Result) -> str:
 
 
 def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
-    titles = (first, "shape", "dtype", last)
-    plain = [
-        ((_name(entry),), (shape_of(entry) if first == BLOCK else shape_text(entry.array.shape),), (entry.dtype,))
-        for entry in entries
-    ]
+    """A column says why something is zero, where something is."""
+    rows = list(entries if drawing.full else grouped(entries))
+    reasons = [reason_lines((row.entries[0] if isinstance(row, Finding) else row).zero) for row in rows]
+    facts = [_facts(row, first == BLOCK) for row in rows]
+    more = (WHY,) if any(any(lines) for lines in reasons) else ()
     if drawing.width is not None:
-        beside = Grid(titles[:3], tuple(plain)).widths()
+        beside = [*Grid((first, "shape", "dtype"), tuple(facts)).widths()]
+        beside += Grid(more, tuple((lines,) for lines in reasons)).widths() if more else []
         left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
         drawing = replace(drawing, width=max(left, NARROWEST))
+    drawn = [_drawn(row, drawing, first == BLOCK) for row in rows]
+    cells = zip(facts, drawn, reasons, strict=True)
     return Grid(
-        titles,
-        tuple((*cells, _drawn(entry, drawing, first == BLOCK)) for cells, entry in zip(plain, entries, strict=True)),
+        (first, "shape", "dtype", last, *more),
+        tuple((*fact, array, *((lines,) if more else ())) for fact, array, lines in cells),
     )
+
+
+def _elements(entry: Entry, drawing: Drawing) -> Grid:
+    """Which elements are zero, and why."""
+    rows = tuple((index_lines(zero, entry, full=drawing.full), reason_lines(zero)) for zero in entry.zeros or ())
+    return Grid((f"zeros of {_name(entry)}", WHY), rows or ((("none",), ("",)),))
 
 
 def _name(entry: Entry) -> str:
     return entry.name.removeprefix("value/") if entry.kind == "value" else entry.name
 
 
-def _drawn(entry: Entry, drawing: Drawing, block: bool) -> Cell:
-    """The array; where it is all zero, why: `[0  0  0]   (no path)`."""
-    *lines, last = draw_block(entry, drawing) if block else draw(entry.array, drawing)
-    why = zero_text(entry.zero)
-    return (*lines, f"{last}{' ' * GAP}({why})" if why else last)
+def _facts(row: Entry | Finding, block: bool) -> tuple[Cell, ...]:
+    """Name, shape and dtype; of a whole layer how many params it has."""
+    if isinstance(row, Finding):
+        dtypes = dict.fromkeys(entry.dtype for entry in row.entries)
+        return ((f"{row.name} ({len(row.entries)} params)",), ("",), (", ".join(dtypes),))
+    return ((_name(row),), (shape_of(row) if block else shape_text(row.array.shape),), (row.dtype,))
+
+
+def _drawn(row: Entry | Finding, drawing: Drawing, block: bool) -> Cell:
+    if isinstance(row, Finding):
+        return ("0",)
+    return tuple(draw_block(row, drawing) if block else draw(row.array, drawing))
