@@ -113,6 +113,8 @@ class Explainer:
         if (ct != 0).any() and (allowing := self._flow(question, True)) is not None:
             flow = allowing
             ct, why = self._at(flow, question, zero)
+        if self._directions and (ct != 0).any():
+            return None  # terms of several inputs, which only add up along the direction
         return flow, np.where(ct == 0, why, flow.causes.number([NUMERIC]))
 
     def _at(self, flow: Flow, question: Question, zero: Array | None) -> tuple[Array, Array]:
@@ -135,14 +137,14 @@ class Explainer:
             return None
         from gradcli.zero_flow import Flow
 
-        key = (id(question.graph()), question.which, question.weighted)
-        if (*key, rounding) not in self._flows:
-            same = [q for q in self._asked if q.numbers and (id(q.graph()), q.which, q.weighted) == key]
-            moved = dict.fromkeys(position for q in same for position in q.moved)
+        about = (id(question.graph()), question.which, question.weighted)
+        same = [q for q in self._asked if q.numbers and (id(q.graph()), q.which, q.weighted) == about]
+        moved = tuple(dict.fromkeys(position for q in same for position in q.moved))
+        key = (*about, moved, rounding)
+        if key not in self._flows:
             tape = self._tape(question)
-            flow = None if tape is None else Flow(tape, [*moved], *self._seeds(tape, question), rounding)
-            self._flows[*key, rounding] = flow
-        return self._flows[*key, rounding]
+            self._flows[key] = None if tape is None else Flow(tape, moved, *self._seeds(tape, question), rounding)
+        return self._flows[key]
 
     def _tape(self, question: Question) -> Tape | None:
         """The run of what was differentiated; None where it cannot be kept, or refuses its data."""
