@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 @record
 class Cause:
-    """One reason, as reports name it, at one place (`model.net:12`; empty for none). `mask` tells by which operator and
-    operand, where cotangents are cut off."""
+    """One reason, as reports name it, at one place (`model.net:12`; empty for none).
+
+    `mask` tells by which operator and operand, where cotangents are cut off. A cause is `soft` where a factor is zero
+    that changes with what the derivative is by, as in `h * h` at 0: what made h zero tells more.
+    """
 
     reason: str
     place: str = ""
     mask: tuple[int, int] | None = None
+    soft: bool = False
 
 
 NUMERIC = Cause("numeric")  # what nothing explains
@@ -43,7 +47,7 @@ class Causes:
         self.sets: list[frozenset[Cause]] = [frozenset()]
         self._numbers: dict[frozenset[Cause], int] = {self.sets[0]: 0}
         self._unions: dict[tuple[int, int], int] = {}
-        self._at: dict[tuple[str, int, int | None], int] = {}
+        self._at: dict[tuple[str, int, int | None, bool], int] = {}
 
     def number(self, causes: Iterable[Cause]) -> int:
         found = frozenset(causes)
@@ -53,13 +57,23 @@ class Causes:
             self.sets.append(found)
         return number
 
-    def at(self, reason: str, node: Node, operand: int | None = None) -> int:
+    def at(self, reason: str, node: Node, operand: int | None = None, *, soft: bool = False) -> int:
         """One cause at the line of the model that a node comes from; with the operand that a mask cuts off."""
-        key = (reason, id(node), operand)
+        key = (reason, id(node), operand, soft)
         if key not in self._at:
             mask = None if operand is None else (id(node), operand)
-            self._at[key] = self.number([Cause(reason, place_of(node), mask)])
+            self._at[key] = self.number([Cause(reason, place_of(node), mask, soft)])
         return self._at[key]
+
+    def hardened(self, numbers: Array, mask: int) -> Array:
+        """The sets with `mask` in place of what is soft."""
+        import numpy as np
+
+        for number in np.unique(numbers).tolist():
+            hard = frozenset(cause for cause in self.sets[number] if not cause.soft)
+            if len(hard) < len(self.sets[number]):
+                numbers = np.where(numbers == number, self.number(hard | self.sets[mask]), numbers)
+        return numbers
 
     def either(self, a: int, b: int) -> int:
         """The union of two sets."""

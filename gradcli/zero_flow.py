@@ -181,10 +181,12 @@ class Flow:
             if flow is None:
                 continue
             why = np.where(ct == 0, above, 0)
-            killed = (flow == 0) & (ct != 0)
-            if killed.any() and (partial := pull([np.ones_like(ct)])[k]) is not None:
+            killed, masks = (flow == 0) & (ct != 0), step.node.prim.name in MASKS
+            if (masks or killed.any()) and (partial := pull([np.ones_like(ct)])[k]) is not None:
+                if masks:
+                    why = np.where(partial == 0, self.causes.hardened(why, self.causes.at("masked", step.node, k)), why)
                 why = np.where(killed, self._killed(step, k, ins, partial), why)
-                if step.node.prim.name in MASKS:
+                if masks:
                     self._share(step, k, why, partial == 0)
             made.append((k, *self._folded(step, flow, why, values[step.ins[k]].shape)))
         return made
@@ -198,9 +200,14 @@ class Flow:
         if node.prim.name in MASKS:
             return np.where(partial != 0, lost, self.causes.at("masked", node, k))
         not_zero = NOT_ZERO.get(node.prim.name)
-        by_zero = self.causes.at("multiplied by zero", node)
+        by_zero = self.causes.at("multiplied by zero", node, soft=self._soft(step, k))
         on_paper = partial != 0 if not_zero is None else (partial != 0) | not_zero(k, ins)
         return np.where(on_paper, lost, by_zero)
+
+    def _soft(self, step: Step, k: int) -> bool:
+        """Whether the factor of operand k changes with a target: in a product that is the other operand."""
+        others = [number for j, number in enumerate(step.ins) if j != k]
+        return step.node.prim.name not in ("mul", "matmul") or not self._touched.isdisjoint(others)
 
     def _folded(self, step: Step, flow: Array, why: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """A contribution summed to the shape of the operand."""
@@ -225,7 +232,8 @@ class Flow:
         fixed = [self._tape.constants.get(number) for number in step.ins]
         pull = self._adjoints.pull(step.node, ins, outs, fixed)
         reach = self._adjoints.reach(step.node, ins, outs, fixed) if connects(step.node) else None
-        probes = Probes(self.causes, self._random, step, settled, pull, reach, self._rounding)
+        soft = [self._soft(step, k) for k in range(len(step.ins))]
+        probes = Probes(self.causes, self._random, step, settled, pull, reach, soft, self._rounding)
         made = []
         for k in self._moving(step):
             if (found := probes.of(k)) is not None:

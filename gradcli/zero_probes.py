@@ -33,16 +33,16 @@ ROUNDING = 16  # of how many units in the last place a sum is taken for zero, wh
 
 class Probes:
     """Of one operator, whose results have the cotangents and causes `settled`. `pull` is its adjoint, `reach` that at
-    ones (None where this tells nothing)."""
+    ones (None where this tells nothing), and `soft` tells of each operand whether its factor changes with a target."""
 
     def __init__(
         self, causes: Causes, random: Any, step: Step, settled: Settled, pull: Pull,
-        reach: Pull | None, rounding: bool,
+        reach: Pull | None, soft: Sequence[bool], rounding: bool,
     ) -> None:  # fmt: skip
         import numpy as np
 
         self._causes, self._step, self._settled = causes, step, settled
-        self._pull, self._reach, self._rounding = pull, reach, rounding
+        self._pull, self._reach, self._soft, self._rounding = pull, reach, soft, rounding
         self._draws = [None if s is None else (random.random((2, *s[0].shape)) + 1).astype(s[0].dtype) for s in settled]
         self._flows = pull([None if s is None else s[0] for s in settled])
         above = [np.unique(why[ct == 0]) for ct, why in filter(None, settled)]
@@ -145,7 +145,11 @@ class Probes:
             found = self._causes.merged(flags, shape)
             return np.where(found != 0, found, numeric)
         masks = node.prim.name in MASKS
-        number = self._causes.at("masked", node, k) if masks else self._causes.at("multiplied by zero", node)
+        number = (
+            self._causes.at("masked", node, k)
+            if masks
+            else self._causes.at("multiplied by zero", node, soft=self._soft[k])
+        )
         flags.append((number, self._hit(k, self._reach, 0)))
         found = self._causes.merged(flags, shape)
         if (found == 0).any():

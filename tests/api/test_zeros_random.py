@@ -86,7 +86,7 @@ class Oracle:
         return self.new(values)
 
 
-ZERO = "multiplied by zero"
+SOFT = "by a factor that changes with x"  # of which a mask behind it tells more
 
 
 def relu(x: float) -> tuple[float, list[tuple[float, str]]]:
@@ -94,15 +94,15 @@ def relu(x: float) -> tuple[float, list[tuple[float, str]]]:
 
 
 def product(x: float, y: float) -> tuple[float, list[tuple[float, str]]]:
-    return x * y, [(y, ZERO), (x, ZERO)]
+    return x * y, [(y, SOFT), (x, SOFT)]
 
 
 def total(x: float, y: float) -> tuple[float, list[tuple[float, str]]]:
-    return x + y, [(1, ZERO), (1, ZERO)]
+    return x + y, [(1, SOFT), (1, SOFT)]
 
 
 def difference(x: float, y: float) -> tuple[float, list[tuple[float, str]]]:
-    return x - y, [(1, ZERO), (-1, ZERO)]
+    return x - y, [(1, SOFT), (-1, SOFT)]
 
 
 def larger(x: float, y: float) -> tuple[float, list[tuple[float, str]]]:
@@ -111,7 +111,7 @@ def larger(x: float, y: float) -> tuple[float, list[tuple[float, str]]]:
 
 
 def square(x: float) -> tuple[float, list[tuple[float, str]]]:
-    return x * x, [(2 * x, ZERO)]
+    return x * x, [(2 * x, SOFT)]
 
 
 TWO = {"{} * {}": product, "{} + {}": total, "{} - {}": difference, "maximum({}, {})": larger}
@@ -197,10 +197,13 @@ def contribution(
     killed = {(edge.reason, op.line) for edge in reached if cts[edge.result]}
     dead = [edge for edge in reached if not cts[edge.result]]
     through = set().union(*(settled(edge.result) for edge in dead if edge.partial or op.pointwise))
+    if any(edge.reason == "masked" and not edge.partial for edge in dead):
+        through = {("masked", op.line) if reason == SOFT else (reason, line) for reason, line in through}
     return 0, (killed | through) or set().union(*(settled(edge.result) for edge in dead))
 
 
 def telling(why: Why) -> Why:
+    why = {("multiplied by zero" if reason == SOFT else reason, line) for reason, line in why}
     found = {one for one in why if one[0] not in ("flat", "stopped")}
     return found or {one for one in why if one[0] == "flat"} or why or {("no path", 0)}
 
