@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from textwrap import TextWrapper
 from typing import Any
 
 from gradcli.record import record, replace
@@ -18,6 +19,7 @@ NARROWEST = 24  # columns that an array gets on however narrow a terminal
 
 BLOCK = "block"  # the title of the first column of matrices
 WHY = "why zero"
+ZERO, MOST_ZEROS = "0 everywhere", 6  # for more lines of zeros
 
 Cell = tuple[str, ...]  # the lines of one cell
 
@@ -111,20 +113,32 @@ def _first(result: Result) -> str:
 def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
     """A column says why something is zero, where something is."""
     rows = list(entries if drawing.full else grouped(entries))
-    reasons = [reason_lines((row.entries[0] if isinstance(row, Finding) else row).zero) for row in rows]
-    facts = [_facts(row, first == BLOCK) for row in rows]
-    more = (WHY,) if any(any(lines) for lines in reasons) else ()
+    facts = Grid((first, "shape", "dtype"), tuple(_facts(row, first == BLOCK) for row in rows))
+    reasons = Grid((WHY,), tuple((reason_lines(_zero(row)),) for row in rows))
+    any_reason = any(any(lines) for (lines,) in reasons.rows)
     if drawing.width is not None:
-        beside = [*Grid((first, "shape", "dtype"), tuple(facts)).widths()]
-        beside += Grid(more, tuple((lines,) for lines in reasons)).widths() if more else []
-        left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
+        left = drawing.width - INDENT - sum(facts.widths()) - GAP * len(facts.titles)
+        if any_reason:
+            reasons = _narrowed(reasons, left // 2)
+            left -= reasons.widths()[0] + GAP
         drawing = replace(drawing, width=max(left, NARROWEST))
+    more = reasons if any_reason else Grid((), ((),) * len(rows))
     drawn = [_drawn(row, drawing, first == BLOCK) for row in rows]
-    cells = zip(facts, drawn, reasons, strict=True)
     return Grid(
-        (first, "shape", "dtype", last, *more),
-        tuple((*fact, array, *((lines,) if more else ())) for fact, array, lines in cells),
+        (*facts.titles, last, *more.titles),
+        tuple((*fact, array, *why) for fact, array, why in zip(facts.rows, drawn, more.rows, strict=True)),
     )
+
+
+def _zero(row: Entry | Finding) -> dict[str, Any] | None:
+    return row.entries[0].zero if isinstance(row, Finding) else row.zero
+
+
+def _narrowed(grid: Grid, width: int) -> Grid:
+    """Cells whose lines go on below each other, rather than be wider; a place is never broken."""
+    wrapper = TextWrapper(max(width, NARROWEST), break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
+    rows = tuple((tuple(part for line in lines for part in wrapper.wrap(line) or [""]),) for (lines,) in grid.rows)
+    return Grid(grid.titles, rows)
 
 
 def _elements(entry: Entry, drawing: Drawing) -> Grid:
@@ -146,6 +160,8 @@ def _facts(row: Entry | Finding, block: bool) -> tuple[Cell, ...]:
 
 
 def _drawn(row: Entry | Finding, drawing: Drawing, block: bool) -> Cell:
+    """The array; of one that is zero no more than a few lines."""
     if isinstance(row, Finding):
-        return ("0",)
-    return tuple(draw_block(row, drawing) if block else draw(row.array, drawing))
+        return (ZERO,)
+    lines = tuple(draw_block(row, drawing) if block else draw(row.array, drawing))
+    return (ZERO,) if len(lines) > MOST_ZEROS and row.zero and not drawing.full else lines

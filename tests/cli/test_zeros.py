@@ -590,8 +590,8 @@ input x = ones([5, 3])
                                       [1  1  1]
                                       [1  1  1]
                                       [1  1  1]]
-  l1.* (2 params)            f64     0             masked at m.net:4 (100% inactive)
-  l2.* (2 params)            f64     0             masked at m.net:4 (100% inactive)
+  l1.* (2 params)            f64     0 everywhere  masked at m.net:4 (100% inactive)
+  l2.* (2 params)            f64     0 everywhere  masked at m.net:4 (100% inactive)
   scale             scalar   f64     15
 """,
         {
@@ -710,3 +710,35 @@ def test_every_reason_is_planted_alone() -> None:
     assert found >= {
         *("no path", "stopped", "flat", "masked", "sens is zero", "multiplied by zero", "cancels", "underflow"),
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--why", "q"], "DIF003"),
+        (["--get-all", "--why", "q"], "DIF003"),
+        (["--wrt", "x", "--why", "y"], "DIF003"),
+        (["--why", "x", "-o", "g.npz"], "USE005"),
+        (["--why", "x", "--format", "csv"], "USE005"),
+        (["--why", "x", "--check", "g.npz"], "USE005"),
+    ],
+)
+def test_what_cannot_be_explained(options: list[str], code: str, cli_inside: Cli) -> None:
+    ran = cli_inside("grad", "-e", "x * y", "-i", "x=1", "-i", "y=2", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"[{code}]" in ran.err
+
+
+def test_what_is_explained_is_selected(cli_inside: Cli) -> None:
+    ran = cli_inside("grad", "-e", "relu(x) * y", "-i", "x=-1", "-i", "y=2", "--why", "y", "--why", "x", "--json")
+    found = {grad["wrt"][0]: grad["zeros"] for grad in ran.done().json()["grads"]}
+    at = ["<expression>:1"]
+    assert found == {
+        "y": [{"reason": "multiplied by zero", "at": at, "indices": [[]]}],
+        "x": [{"reason": "masked", "at": at, "inactive": [1.0], "indices": [[]]}],
+    }
+
+
+def test_no_element_is_zero(cli_inside: Cli) -> None:
+    ran = cli_inside("grad", "-e", "x * y", "-i", "x=1", "-i", "y=2", "--why", "x").done()
+    assert ran.out.endswith("\n\n  zeros of x   why zero\n  none\n")
