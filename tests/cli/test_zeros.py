@@ -584,14 +584,14 @@ input x = ones([5, 3])
 """,
         ("--net", "f", "--wrt", "all,params"),
         """\
-  by                shape    dtype   gradient      why zero
+  by                shape    dtype   gradient       why zero
   x                 5×3      f64     [[1  1  1]
                                       [1  1  1]
                                       [1  1  1]
                                       [1  1  1]
                                       [1  1  1]]
-  l1.* (2 params)            f64     0 everywhere  masked at m.net:4 (100% inactive)
-  l2.* (2 params)            f64     0 everywhere  masked at m.net:4 (100% inactive)
+  l1.* (2 params)            f64     0 everywhere   masked at m.net:4 (100% inactive)
+  l2.* (2 params)            f64     0 everywhere   masked at m.net:4 (100% inactive)
   scale             scalar   f64     15
 """,
         {
