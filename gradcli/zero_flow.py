@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli.record import record
 from gradcli.zero_causes import Cause, Causes, place_of
-from gradcli.zero_local import MASKS, NOT_ZERO, Adjoints, connects
+from gradcli.zero_local import MASKS, NOT_ZERO, Adjoints, connects, repeated
 from gradcli.zero_probes import ROUNDING, Probes
 from gradcli.zero_tape import Slice, Stack, Step, Tape
 
@@ -50,11 +50,13 @@ class Flow:
         self._adjoints = Adjoints()
         self._states: dict[int, State] = {}
         self._touched = _touched(tape, [tape.inputs[k] for k in wrt])
-        self._needed = set(tape.gates)  # values without a cotangent on which the outputs depend
+        self._reached: dict[int, Array] = {}  # of values without a cotangent, the elements on which outputs depend
         self._random = np.random.default_rng(0)
         for number, seed in zip(tape.outputs, seeds, strict=True):
             why = np.where(seed == 0, self.causes.number([unseeded]), 0)
             self._add(number, seed, why, 0)
+        for number in tape.gates & self._touched:
+            self._reach(number, np.True_)
         with np.errstate(all="ignore"):
             for step in reversed(tape.steps):
                 self._back(step)
@@ -112,47 +114,58 @@ class Flow:
 
     def _pass_on(self, step: Slice | Stack, out: int, number: int, *, of: Any, to: Any) -> None:
         """The cotangent of a result, or of one turn of it, is that of an operand."""
-        if out in self._needed:
-            self._needed.add(number)
+        if out in self._reached:
+            self._reach(number, self._reached[out][of], to)
         settled = self._settled(out)
         if settled is not None:
             cancels = self.causes.at("cancels", step.node)
             self._add(number, settled[0][of], settled[1][of], cancels, to)
 
+    def _reach(self, number: int, mask: Any, part: Any = ()) -> None:
+        """The outputs depend on (part of) a value where the mask holds."""
+        import numpy as np
+
+        if number not in self._reached:
+            self._reached[number] = np.zeros(self._tape.values[number].shape, dtype=bool)
+        self._reached[number][part] |= mask
+
     def _through(self, step: Step) -> None:
+        import numpy as np
+
         settled = [self._settled(number) for number in step.outs]
-        if not any(settled):
-            if self._needed.isdisjoint(step.outs):
-                return
-            self._flat(step, None)
-        elif step.node.prim.flat or step.node.prim.stops:
-            self._flat(step, settled[0])
+        nowhere = [np.zeros(self._tape.values[number].shape, dtype=bool) for number in step.outs]
+        masks = [
+            self._reached.get(number, none) if found is None else (found[0] != 0) | (found[1] != 0)
+            for number, found, none in zip(step.outs, settled, nowhere, strict=True)
+        ]
+        if not any(mask.any() for mask in masks):
+            return
+        if step.node.prim.flat or step.node.prim.stops or not any(settled):
+            self._flat(step, masks)
         else:
             self._smooth(step, settled)
-        for number in step.ins:
-            if self._tape.values[number].dtype.kind != "f":
-                self._needed.add(number)
+        values = self._tape.values
+        ins = [values[number] for number in step.ins]
+        for k, number in enumerate(step.ins):
+            if number in self._touched and values[number].dtype.kind != "f":
+                self._reach(number, self._adjoints.spread(step.node, k, ins, masks))
         for number in step.outs:
             self._states.pop(number, None)
 
     def _moving(self, step: Step) -> list[int]:
-        """The operands that matter: floats that a target reaches; each once, as uses of one value are added up."""
+        """The operands that matter: floats that a target reaches."""
         values = self._tape.values
         return [k for k, n in enumerate(step.ins) if n in self._touched and values[n].dtype.kind == "f"]
 
-    def _flat(self, step: Step, settled: tuple[Array, Array] | None) -> None:
-        """Nothing flows: to no element that the outputs depend on."""
+    def _flat(self, step: Step, masks: Sequence[Array]) -> None:
+        """Nothing flows to the elements on which the outputs depend."""
         import numpy as np
 
-        reason = "stopped" if step.node.prim.stops else "flat"
-        number = self.causes.at(reason, step.node)
+        number = self.causes.at("stopped" if step.node.prim.stops else "flat", step.node)
+        ins = [self._tape.values[each] for each in step.ins]
         for k in self._moving(step):
-            shape = self._tape.values[step.ins[k]].shape
-            why = np.full(shape, number)
-            if settled is not None:
-                reached = (settled[0] != 0) | (settled[1] != 0)
-                why = self.causes.over(*_grown(np.where(reached, number, 0), shape)).reshape(shape)
-            self._add(step.ins[k], np.zeros(shape, dtype=self._tape.values[step.ins[k]].dtype), why, 0)
+            reached = self._adjoints.spread(step.node, k, ins, masks)
+            self._add(step.ins[k], np.zeros_like(ins[k]), np.where(reached, number, 0), 0)
 
     def _smooth(self, step: Step, settled: Sequence[tuple[Array, Array] | None]) -> None:
         cancels = self.causes.at("cancels", step.node)
@@ -215,7 +228,7 @@ class Flow:
 
         if flow.shape == shape:
             return flow, why
-        _, axes = _grown(flow, shape)
+        axes = repeated(flow.shape, shape)
         ct = np.asarray(np.sum(flow, axis=axes, dtype=flow.dtype)).reshape(shape)
         some = (flow != 0).any(axis=axes).reshape(shape)
         if self._rounding:
@@ -272,10 +285,3 @@ def _touched(tape: Tape, targets: Sequence[int]) -> set[int]:
                 if not touched.isdisjoint(ins):
                     touched.update(outs)
     return touched
-
-
-def _grown(array: Array, shape: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-    """An array, and its axes along which an operand of this shape was repeated."""
-    extra = array.ndim - len(shape)
-    axes = [k for k, n in enumerate(array.shape) if k < extra or (shape[k - extra] == 1 and n != 1)]
-    return array, tuple(axes)

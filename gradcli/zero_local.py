@@ -28,6 +28,10 @@ CONNECTED = ("matmul", "reduce_max", "reduce_min", "reduce_prod", "cumprod", "re
 MASKS = ("where", "relu", "maximum", "minimum", "reduce_max", "reduce_min")
 
 
+# How many operands of a linear operator are data, where the others are indices.
+DATA = {"gather": 1, "scatter_zeros": 1, "scatter_add": 2, "scatter_set": 2}
+
+
 def connects(node: Node) -> bool:
     """Whether `Adjoints.reach` tells which elements of an operand are connected with which of the result."""
     return node.prim.kind == "linear" or node.prim.name in CONNECTED
@@ -44,7 +48,8 @@ class Adjoints:
         import numpy as np
 
         def run(cts: Sequence[Array | None]) -> list[Array | None]:
-            graph, positions = self._adjoint(node, ins, outs, constants, [ct is not None for ct in cts])
+            dtypes = [value.dtype for value in (*node.inputs, *node.outs)]
+            graph, positions = self._adjoint(node, [*ins, *outs], dtypes, constants, [ct is not None for ct in cts])
             found: list[Array | None] = [None] * len(ins)
             with np.errstate(all="ignore"):
                 made = interpret(np, graph, [*ins, *outs, *(ct for ct in cts if ct is not None)])
@@ -60,18 +65,62 @@ class Adjoints:
             return self.pull(node, ins, outs, constants)
         return self.pull(node, [*map(_ones, ins)], [*map(_ones, outs)], [None] * len(ins))
 
+    def spread(self, node: Node, k: int, ins: Sequence[Array], masks: Sequence[Array]) -> Array:
+        """The elements of operand k on which results depend that the masks hold: those at most, all if unknown."""
+        import numpy as np
+
+        shape = ins[k].shape
+        (mask, *others), prim = masks, node.prim
+        if others or not mask.any():
+            return np.full(shape, any(each.any() for each in masks))
+        if prim.kind == "elementwise" or prim.stops:
+            return np.asarray(mask.any(axis=repeated(mask.shape, shape))).reshape(shape)
+        if prim.kind == "linear" and k < DATA.get(prim.name, len(ins)):
+            return self._as_floats(node, k, ins, mask)
+        if prim.name == "gather":
+            return _read_by(mask, len(shape), node.params["axes"])
+        axes = node.params.get("axes", (node.params.get("axis"),))
+        if len(ins) == 1 and mask.ndim + len(axes) == len(shape):
+            return np.broadcast_to(np.expand_dims(mask, axes), shape)
+        return np.full(shape, True)
+
+    def _as_floats(self, node: Node, k: int, ins: Sequence[Array], mask: Array) -> Array:
+        """Integers and bools move as floats do."""
+        import numpy as np
+
+        data = DATA.get(node.prim.name, len(ins))
+        arrays = [np.zeros(x.shape) if j < data else x for j, x in enumerate(ins)] + [np.zeros(mask.shape)]
+        dtypes = ["f64" if array.dtype.kind == "f" else "i64" for array in arrays]
+        graph, positions = self._adjoint(node, arrays, dtypes, [None] * len(ins), [True])
+        moved = interpret(np, graph, [*arrays, mask.astype("float64")])[positions.index(k)]
+        return np.asarray(moved != 0)
+
     def _adjoint(
-        self, node: Node, ins: Sequence[Array], outs: Sequence[Array], constants: Sequence[Node | None],
+        self, node: Node, arrays: Sequence[Array], dtypes: Sequence[str], constants: Sequence[Node | None],
         given: Sequence[bool],
     ) -> tuple[Graph, list[int]]:  # fmt: skip
-        dtypes = [value.dtype for value in (*node.inputs, *node.outs)]
-        avals = [Aval(array.shape, dtype) for array, dtype in zip([*ins, *outs], dtypes, strict=True)]
+        avals = [Aval(array.shape, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
         fixed = tuple(None if c is None else c.params["data"] for c in constants)
         key = (node.prim.name, *sorted(node.params.items()), *avals, fixed, *given)
         if key not in self._made:
             with conditions():  # about sizes, recorded when the model was made
                 self._made[key] = _made(node, avals, constants, given)
         return self._made[key]
+
+
+def _read_by(mask: Array, rank: int, axes: Sequence[int]) -> Array:
+    """The elements of an index of this rank that read something the mask holds."""
+    import numpy as np
+
+    place = axes[0] if axes[-1] - axes[0] == len(axes) - 1 else 0
+    others = tuple(k for k in range(mask.ndim) if not place <= k < place + rank)
+    return np.asarray(mask.any(axis=others))
+
+
+def repeated(shape: tuple[int, ...], own: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of a shape along which an operand of shape `own` was repeated."""
+    extra = len(shape) - len(own)
+    return tuple(k for k, n in enumerate(shape) if k < extra or (own[k - extra] == 1 and n != 1))
 
 
 def _made(

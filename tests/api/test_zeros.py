@@ -219,3 +219,24 @@ def test_how_many_are_right_is_flat() -> None:
 
 def test_one_element_of_a_product() -> None:
     assert zeros_of("guide/element.net", None) == {"x": {("no path",)}, "y": {("no path",)}}
+
+
+# ── what is read through integers and bools ──
+
+
+@pytest.mark.parametrize(
+    ("body", "flat"),
+    [
+        ("m = x > 0\nk = where(m, y, 2 * y)\nreturn k[1]", [1]),
+        ("m = i64(x)\nk = concat([m[1:], m[1:]])\nreturn y[k][0]", [1]),
+        ("m = x > 0\nk = transpose(reshape(m, [1, 2]))\nreturn where(k[1], y, 2 * y)", [1]),
+        ("m = argmax(reshape(x, [2, 1]), axis=1)\nreturn y[m][0]", [0]),
+        ("m = any(reshape(x, [2, 1]) > 0, axis=1)\nreturn where(m[0], y, 2 * y)", [0]),
+        ("m = any(x > 0)\nreturn where(m, y, 2 * y)", [0, 1]),
+        ("m = f64(x > 0)\nreturn y * m[0]", [0]),
+    ],
+)
+def test_only_what_is_read_is_flat(body: str, flat: list[int]) -> None:
+    (entry,) = run("grad", body, x=np.array([1.0, 0.0]), why="x").grads
+    found = {tuple(index): zero for zero in entry.zeros or () for index in zero["indices"]}
+    assert {k: found[k,]["reason"] for k in range(2)} == {k: "flat" if k in flat else "no path" for k in range(2)}
