@@ -194,7 +194,7 @@ class Flow:
             if flow is None:
                 continue
             why = np.where(ct == 0, above, 0)
-            killed, masks = (flow == 0) & (ct != 0), step.node.prim.name in MASKS
+            killed, masks = (flow == 0) & (ct != 0), step.node.prim.name in MASKS and bool(step.node.spans)
             if (masks or killed.any()) and (partial := pull([np.ones_like(ct)])[k]) is not None:
                 if masks:
                     why = np.where(partial == 0, self.causes.hardened(why, self.causes.at("masked", step.node, k)), why)
@@ -211,7 +211,8 @@ class Flow:
         node = step.node
         lost = self.causes.at("underflow", node)
         if node.prim.name in MASKS:
-            return np.where(partial != 0, lost, self.causes.at("masked", node, k))
+            # A mask of no line is that of a batch: of the turns of a loop that a row does not take.
+            return np.where(partial != 0, lost, self.causes.at("masked", node, k) if node.spans else 0)
         not_zero = NOT_ZERO.get(node.prim.name)
         by_zero = self.causes.at("multiplied by zero", node, soft=self._soft(step, k))
         on_paper = partial != 0 if not_zero is None else (partial != 0) | not_zero(k, ins)

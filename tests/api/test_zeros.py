@@ -175,11 +175,14 @@ def test_sums_that_are_zero_but_for_their_order() -> None:
 # ── real models ──
 
 
+WITHOUT_PARAMS = ("main", "Constant", "Worst")
+
+
 def zeros_of(model: str, net: str | None) -> dict[str, Any]:
     """Of each gradient with zero elements, its reasons: reason and line."""
-    file, request = ModelFile(path=MODELS / model), Request(net=net, get_all=True, get_by_list=True)
-    names = tuple(entry.name for entry in api.run(file, request).grads)
-    found = api.run(file, Request(net=net, get_all=True, get_by_list=True, why=names))
+    file, wrt = ModelFile(path=MODELS / model), "all,params" if net not in WITHOUT_PARAMS else "all"
+    names = tuple(entry.name for entry in api.run(file, Request(net=net, wrt=wrt)).grads)
+    found = api.run(file, Request(net=net, wrt=wrt, why=names))
     return {
         entry.name: {(zero["reason"], *(int(at.rpartition(":")[2]) for at in zero["at"])) for zero in entry.zeros}
         for entry in found.grads
@@ -217,8 +220,41 @@ def test_how_many_are_right_is_flat() -> None:
     assert {reason for reasons in found.values() for reason, _ in reasons} == {"flat"}
 
 
+@pytest.mark.parametrize(
+    ("model", "net", "found"),
+    [
+        ("gmm/mixture.net", "main", {"q": {("masked", 8)}}),  # above the diagonal of a triangle
+        ("ode/predators.net", "Constant", {"rates": {("multiplied by zero", 30)}}),  # by log(1)
+        ("nested/saddle.net", "Worst", {"p": {("flat", 22)}}),  # p only says which step is better
+    ],
+)
+def test_models_with_zeros(model: str, net: str, found: dict[str, Any]) -> None:
+    assert zeros_of(model, net) == found
+
+
 def test_one_element_of_a_product() -> None:
     assert zeros_of("guide/element.net", None) == {"x": {("no path",)}, "y": {("no path",)}}
+
+
+def test_rows_of_a_batch_that_have_stopped() -> None:
+    """The turns that a row does not take are no path."""
+    text = """\
+net row(x: f64, y: f64) {
+  s = x
+  h = 0 * y
+  for i in 0..300 while s < 100 {
+    s = 2 * s + h
+  }
+  return s
+}
+net f(x: f64[3], y: f64[3]) = vmap(row)(x, y)
+"""
+    net = gradcli.compile(text, net="f")
+    (entry,) = net.run("grad", x=np.array([1.0, 30.0, 300.0]), y=np.ones(3), wrt="y", why="y").grads
+    assert entry.zeros == [
+        at("multiplied by zero", 3, indices=[[0], [1]]),
+        at("no path", indices=[[2]]),
+    ]
 
 
 # ── what is read through integers and bools ──
