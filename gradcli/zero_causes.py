@@ -40,6 +40,14 @@ def place_of(node: Node) -> str:
     return found[0] if found else ""
 
 
+def distinct(numbers: Array) -> list[int]:
+    """The numbers that occur, which are small; sorted."""
+    import numpy as np
+
+    found: list[int] = np.flatnonzero(np.bincount(numbers.ravel())).tolist()
+    return found
+
+
 class Causes:
     """Sets of causes by number."""
 
@@ -69,7 +77,7 @@ class Causes:
         """The sets with `mask` in place of what is soft."""
         import numpy as np
 
-        for number in np.unique(numbers).tolist():
+        for number in distinct(numbers):
             hard = frozenset(cause for cause in self.sets[number] if not cause.soft)
             if len(hard) < len(self.sets[number]):
                 numbers = np.where(numbers == number, self.number(hard | self.sets[mask]), numbers)
@@ -91,9 +99,12 @@ class Causes:
             return a
         if not a.any():
             return b
-        pairs, back = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1, return_inverse=True)
-        made = np.array([self.either(int(x), int(y)) for x, y in pairs.T], dtype=np.int64)
-        return made[back.ravel()].reshape(a.shape)
+        codes, count = a * len(self.sets) + b, len(self.sets)
+        pairs = distinct(codes)
+        table = np.zeros(max(pairs) + 1, dtype=np.int64)
+        for pair in pairs:
+            table[pair] = self.either(pair // count, pair % count)
+        return np.asarray(table[codes])
 
     def merged(self, flags: Sequence[tuple[int, Array]], shape: tuple[int, ...]) -> Array:
         """For each element the union of the sets whose flag is set there."""
@@ -106,9 +117,8 @@ class Causes:
 
     def over(self, numbers: Array, axes: tuple[int, ...]) -> Array:
         """The union along axes, which are dropped."""
-        import numpy as np
 
-        found = [int(number) for number in np.unique(numbers) if number]
+        found = [number for number in distinct(numbers) if number]
         shape = tuple(size for axis, size in enumerate(numbers.shape) if axis not in axes)
         return self.merged([(number, (numbers == number).any(axis=axes)) for number in found], shape)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradcli.zero_causes import NUMERIC, Causes
+from gradcli.zero_causes import NUMERIC, Causes, distinct
 from gradcli.zero_local import MASKS
 
 if TYPE_CHECKING:
@@ -39,14 +39,13 @@ class Probes:
         self, causes: Causes, random: Any, step: Step, settled: Settled, pull: Pull,
         reach: Pull | None, soft: Sequence[bool], rounding: bool,
     ) -> None:  # fmt: skip
-        import numpy as np
 
         self._causes, self._step, self._settled = causes, step, settled
         self._pull, self._reach, self._soft, self._rounding = pull, reach, soft, rounding
         self._draws = [None if s is None else (random.random((2, *s[0].shape)) + 1).astype(s[0].dtype) for s in settled]
         self._flows = pull([None if s is None else s[0] for s in settled])
-        above = [np.unique(why[ct == 0]) for ct, why in filter(None, settled)]
-        self._above = [int(number) for number in np.unique(np.concatenate(above)) if number]
+        above = [distinct(why[ct == 0]) for ct, why in filter(None, settled)]
+        self._above = sorted({number for numbers in above for number in numbers if number})
         self._cache: dict[Any, list[Array | None]] = {}
 
     def cut_off(self, k: int) -> Array:
