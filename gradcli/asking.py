@@ -13,7 +13,7 @@ from gradcli.syntax.diagnostics import fail
 RUNNING = ("inputs", "params", "out", "dtype", "backend", "device", "threads", "memory", "fast_math", "consts")
 SELECTING = ("get_all", "get_by_list", "wrt", "at", "value")
 OPTIONS: dict[Verb, tuple[str, ...]] = {  # of each verb; all other keywords are inputs
-    "grad": (*RUNNING, *SELECTING, "sens", "order"),
+    "grad": (*RUNNING, *SELECTING, "sens", "order", "why"),
     "eval": (*RUNNING, *SELECTING, "sens", "order"),
     "jvp": (*RUNNING, *SELECTING, "tangent", "order"),
     "jac": (*RUNNING, *SELECTING, "order", "sparse"),
@@ -29,6 +29,8 @@ def asked(request: Request, given: Mapping[str, Any], inputs: Mapping[str, Any])
     """A request from options and inputs. Raises ModelError USE003, DIF003 or DIF007 for values they cannot have."""
     rest = dict(given)
     wrt = _names(rest.pop("wrt", request.wrt))
+    why = rest.pop("why", request.why)
+    why = (why,) if isinstance(why, str) else tuple(why)
     sens = rest.pop("sens", None)
     along = next((rest.pop(name) for name in ALONG if name in rest), None)
     arrays = {**mapping_of("inputs", rest.pop("inputs", None)), **inputs}
@@ -37,7 +39,7 @@ def asked(request: Request, given: Mapping[str, Any], inputs: Mapping[str, Any])
     rest.pop("out", None)
     _check(rest)
     given = {"arrays": arrays, "param_arrays": params, "sens_arrays": sens, "along_arrays": along}
-    return replace(request, wrt=wrt, consts=consts, **given, **rest)
+    return replace(request, wrt=wrt, why=why, consts=consts, **given, **rest)
 
 
 def const_texts(consts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

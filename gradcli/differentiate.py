@@ -7,6 +7,7 @@ with the net's inputs, then one input for each sensitivity.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from gradcli.ad.reverse import reverse
 from gradcli.interp.program import Prepared
@@ -19,7 +20,7 @@ from gradcli.syntax.diagnostics import Diagnostic, fail, listed, nearest
 
 SERIES_FROM = 5  # order from which one series is cheaper than nested passes
 
-Reason = Callable[[], dict[str, object] | None]
+Reason = Callable[[], dict[str, Any] | None]
 
 
 @record
@@ -32,19 +33,39 @@ class Target:
 
 
 @record(eq=False)
+class Question:
+    """What to ask where a derivative is zero: by the inputs `moved` of the outputs `which` of a graph, which is made
+    when anybody asks.
+
+    The outputs are weighted by what `weighted` names, by ones (None), or in any way that is not zero (`"any"`).
+    `structure` tells why the structure makes it zero, and None where it does not. Where `numbers` is false nothing else
+    can tell.
+    """
+
+    graph: Callable[[], Graph]
+    moved: tuple[int, ...]
+    which: tuple[int, ...]
+    weighted: tuple[str, ...] | Literal["any"] | None
+    structure: Reason
+    numbers: bool = True
+
+
+@record(eq=False)
 class Derived:
     """A gradient program. Its outputs are the net's outputs, then one gradient for each row of `names`.
 
     `graph.inputs` are the net's, then one sensitivity for each of `weighted` (names of what is weighted).
-    `zero` tells when asked, row by row, why the structure makes it zero (None where it does not).
+    `zero` is what to ask where a row is zero. Its graphs have the inputs of the net, and where `whole` is a graph of
+    these, that graph's value behind them.
     """
 
     graph: Graph
     names: tuple[tuple[str, ...], ...]
     kinds: tuple[str, ...]
     weighted: tuple[tuple[str, Aval], ...]
-    zero: tuple[Reason, ...]
+    zero: tuple[Question, ...]
     notes: tuple[Diagnostic, ...] = ()
+    whole: Graph | None = None
 
 
 def choose_targets(prepared: Prepared, request: Request) -> tuple[list[Target], list[Diagnostic]]:
@@ -203,13 +224,13 @@ def derive(
         derived = _by_series(graph, targets[0], order, floats)
         if derived is not None:
             return derived
-    rows = [_Row((), graph, tuple(floats), _unknown)]
+    rows = [_Row((), graph, tuple(floats))]
     for level in range(1, order + 1):
         grown: list[_Row] = []
         for row in rows:
             weigh = level == order and weighted is not None and (level == 1 or ",".join(row.names) in weighted)
             if level == order and weighted is not None and not weigh:
-                grown.extend(_Row((*row.names, t.name), row.graph, (), _sens_is_zero) for t in targets)
+                grown.extend(_Row((*row.names, t.name), row.graph, (), _unweighted(row, t)) for t in targets)
                 continue
             made = reverse(row.graph, wrt, sens="inputs" if weigh else "ones", outputs=row.which)
             if order == 1:
@@ -217,7 +238,7 @@ def derive(
             count = len(row.graph.outputs)
             for k, t in enumerate(targets):
                 only = Graph(made.inputs, made.nodes, (made.outputs[count + k],), made.n_values, made.names)
-                grown.append(_Row((*row.names, t.name), dce(only), (0,), _reason(row, t)))
+                grown.append(_Row((*row.names, t.name), dce(only), (0,), _question(row, t, weigh)))
         rows = grown
     return _together(graph, targets, rows)
 
@@ -246,8 +267,8 @@ def _by_series(graph: Graph, target: Target, order: int, floats: Sequence[int]) 
         total = part if total is None else total + part
     assert total is not None
     names = (target.name,) * order
-    reason = _reason(_Row((), graph, tuple(floats), _unknown), target)
-    return Derived(builder.close([*outs[:count], total]), (names,), (target.kind,), (), (reason,))
+    question = replace(_question(_Row((), graph, tuple(floats)), target), numbers=False)
+    return Derived(builder.close([*outs[:count], total]), (names,), (target.kind,), (), (question,))
 
 
 @record(eq=False)
@@ -257,21 +278,24 @@ class _Row:
     names: tuple[str, ...]
     graph: Graph
     which: tuple[int, ...]
-    zero: Reason
+    zero: Question | None = None
 
 
-def _unknown() -> None:
-    return None
-
-
-def _sens_is_zero() -> dict[str, object]:
-    return {"reason": "sens is zero", "at": []}
-
-
-def _reason(row: _Row, target: Target) -> Reason:
+def _question(row: _Row, target: Target, weighed: bool = False, names: Sequence[str] | None = None) -> Question:
+    """About the derivative of a row by a target; what is weighed is called by `names`, else by the row."""
     from gradcli.ad.zero import why_zero
 
-    return lambda: why_zero(row.graph, target.position, outputs=row.which)
+    def structure() -> dict[str, Any] | None:
+        return why_zero(row.graph, target.position, outputs=row.which)
+
+    weighted = tuple(names or [",".join(row.names)]) if weighed else None
+    return Question(lambda: row.graph, (target.position,), row.which, weighted, structure)
+
+
+def _unweighted(row: _Row, target: Target) -> Question:
+    """About what is weighted by nothing."""
+    reason = {"reason": "sens is zero", "at": []}
+    return Question(lambda: row.graph, (target.position,), row.which, (), lambda: reason, numbers=False)
 
 
 def _first(made: Graph, row: _Row, targets: Sequence[Target], weighted: Sequence[str]) -> Derived:
@@ -282,7 +306,7 @@ def _first(made: Graph, row: _Row, targets: Sequence[Target], weighted: Sequence
         tuple((t.name,) for t in targets),
         tuple(t.kind for t in targets),
         tuple((name, value.aval) for name, value in zip(weighted, sens, strict=True)),
-        tuple(_reason(row, t) for t in targets),
+        tuple(_question(row, t, bool(weighted), weighted) for t in targets),
     )
 
 
@@ -308,7 +332,7 @@ def _together(graph: Graph, targets: Sequence[Target], rows: Sequence[_Row]) -> 
         tuple(row.names for row in rows),
         tuple(by_name[row.names[-1]].kind for row in rows),
         tuple((label, value.aval) for label, value in sens.items()),
-        tuple(row.zero for row in rows),
+        tuple(row.zero for row in rows if row.zero is not None),
     )
 
 

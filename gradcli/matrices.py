@@ -20,7 +20,7 @@ from gradcli.ad.directional import directional
 from gradcli.ad.reverse import float_outputs, reverse
 from gradcli.ad.zero import why_zero
 from gradcli.dense import pointed, refuse_dense
-from gradcli.differentiate import Reason, Scene, Target, scene_of
+from gradcli.differentiate import Question, Reason, Scene, Target, scene_of
 from gradcli.directions import describe, read_tangents, read_vectors, scene_of_jvp
 from gradcli.engine import Machine, run_graph
 from gradcli.interp.program import Prepared, Program
@@ -29,10 +29,11 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Builder, Graph, Value
 from gradcli.ir.live import outputs_from
 from gradcli.record import record, replace
-from gradcli.request import Entry, ModelFile, Request, Result
-from gradcli.running import describe_sens, feed_arrays, read_sens, refuse_many, refuse_order, result_of, zero_reason
+from gradcli.request import Entry, ModelFile, Request, Result, SparseMatrix
+from gradcli.running import all_zero, describe_sens, feed_arrays, read_sens, refuse_many, refuse_order, result_of
 from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail, listed
 from gradcli.weights import Given
+from gradcli.zeros import Explainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,12 +49,12 @@ HELP = {
 
 @record(eq=False)
 class Row:
-    """One array of a result before there are numbers: its fields of an `Entry`, and why it would be all zero."""
+    """One array of a result before there are numbers: its fields of an `Entry`, and what to ask if it is all zero."""
 
     name: str
     kind: str
     wrt: tuple[str, ...]
-    zero: Reason
+    zero: Question
     output: str | None = None
     rows: int = 0
 
@@ -66,6 +67,7 @@ class Extra:
     name: str
     given: Given
     aval: Aval
+    position: int = 0  # of the input that it is a direction of
 
     def array(self, machine: Machine) -> Array:
         return weights.array(self.given, self.aval, machine, self.name)
@@ -83,6 +85,7 @@ class Derivation:
     along: Mapping[str, Given] | None = None
     notes: tuple[Diagnostic, ...] = ()
     mode: str = ""
+    whole: Graph | None = None
 
 
 def run(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:
@@ -99,27 +102,43 @@ def run(file: ModelFile, program: Program, prepared: Prepared, request: Request,
         Entry(f"value/{name}", "value", array, out.aval.dtype)
         for name, array, out in zip(prepared.outputs, arrays[:first], made.graph.outputs, strict=False)
     )
-    otherwise = _otherwise(made, extras)
+    explainer, otherwise = _explainer(made, inputs, extras, machine), _otherwise(made, extras)
     derivatives = zip(made.rows, arrays[first:], made.graph.outputs[first:], strict=True)
-    entries = tuple(_entry(row, array, out.aval.dtype, otherwise) for row, array, out in derivatives)
+    entries = tuple(
+        entry_of(row, array, out.aval.dtype, explainer.zero_of(row.zero, otherwise) if all_zero(array) else None)
+        for row, array, out in derivatives
+    )
     sens = describe_sens(prepared, made.sens) if request.verb == "hess" else ()
     notes = (*prepared.notes, *made.notes)
     result = result_of(file, program, prepared, request, machine, sens, values if request.value else None, (), notes)
     return replace(result, along=describe(made.along), mode=made.mode, **{made.field: entries})
 
 
-def _entry(row: Row, array: Array, dtype: str, otherwise: str) -> Entry:
-    zero = zero_reason(array, row.zero, otherwise)
-    return Entry(row.name, row.kind, array, dtype, row.wrt, zero, row.output, row.rows)  # type: ignore[arg-type]
+def entry_of(row: Row, array: Array, dtype: str, reason: Any, matrix: SparseMatrix | None = None) -> Entry:
+    return Entry(row.name, row.kind, array, dtype, row.wrt, reason, row.output, row.rows, matrix)  # type: ignore[arg-type]
 
 
-def _otherwise(made: Derivation, extras: Sequence[Array]) -> str:
-    """Why a derivative is zero where no structure makes it so."""
+def _explainer(made: Derivation, inputs: Sequence[Array], extras: Sequence[Array], machine: Machine) -> Explainer:
+    given = [*zip(made.extras, extras, strict=True)]
+    sens = {extra.name: array for extra, array in given if extra.option == "sens"}
+    along = [(extra, array) for extra, array in given if extra.option == "along"]
+    vectors = {_vector(extra.name): array for extra, array in along}
+    directions = {extra.position: array for extra, array in along} if made.field == "tangents" else {}
+    return Explainer(machine, inputs, sens, vectors=vectors, whole=made.whole, directions=directions)
+
+
+def _vector(name: str) -> str:
+    """What the direction of an input is called beside sensitivities, which are called by outputs."""
+    return f"vec {name}"
+
+
+def _otherwise(made: Derivation, extras: Sequence[Array]) -> str | None:
+    """Why all derivatives are zero, whatever the graph."""
     for option, reason in (("sens", "sens is zero"), ("along", "direction is zero")):
         given = [array for extra, array in zip(made.extras, extras, strict=True) if extra.option == option]
         if given and not any(array.any() for array in given):
             return reason
-    return "numeric"
+    return None
 
 
 # ── which program ───────────────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +166,7 @@ def derivation(program: Program, prepared: Prepared, request: Request, machine: 
     if request.value:
         _refuse_same_names(prepared, made.rows)
         graph = _with_values(scene.graph, graph)
-    return replace(made, graph=scene.joined(graph), notes=(*scene.notes, *made.notes))
+    return replace(made, graph=scene.joined(graph), notes=(*scene.notes, *made.notes), whole=scene.whole)
 
 
 def _tangents(
@@ -157,7 +176,13 @@ def _tangents(
     moved = [t.position for t in scene.targets if t.name in given]
     graph = directional(scene.graph, moved, floats, order)
     rows = tuple(
-        Row(prepared.outputs[k], "tangent", (), structural(lambda: scene.graph, moved, [k]), prepared.outputs[k])
+        Row(
+            prepared.outputs[k],
+            "tangent",
+            (),
+            replace(by_rows(lambda: scene.graph, moved, k), numbers=order == 1),
+            prepared.outputs[k],
+        )
         for k in floats
     )
     mode = _mode(["forward"], 1) if order == 1 else f"order {order} along one direction"
@@ -182,7 +207,7 @@ def _jacobian(prepared: Prepared, scene: Scene, floats: list[int], order: int, m
         chosen, passes = [*range(len(graph.outputs))], passes * count
     rows = tuple(
         Row(
-            name, by[-1].kind, tuple(t.name for t in by), structural(lambda: below, [position], [end]),
+            name, by[-1].kind, tuple(t.name for t in by), by_rows(lambda: below, [position], end),
             prepared.outputs[k], scene.graph.outputs[k].rank,
         )
         for name, (k, by), (end, position) in zip(names, places, ends, strict=True)
@@ -202,11 +227,11 @@ def _hessian(
     refuse_dense("Hessian", [*zip(names, avals, strict=True)], machine, HELP["hess"])
     wrt = [t.position for t in scene.targets]
     made = matrix.hessian(scene.graph, wrt, floats, weighting(sens))
-    reason = reasons_of_second(scene, floats, sens)
+    question = questions_of_second(scene, floats, sens)
     output = prepared.outputs[floats[0]] if len(floats) == 1 else None
     rows = tuple(
         Row(
-            name, b.kind, (a.name, b.name), reason([b.position], wrt.index(a.position)),
+            name, b.kind, (a.name, b.name), question([b.position], wrt.index(a.position)),
             output, inputs[a.position].rank,
         )
         for name, (a, b) in zip(names, pairs, strict=True)
@@ -223,8 +248,16 @@ def _products(
     wrt = [t.position for t in scene.targets]
     moved = [t.position for t in scene.targets if t.name in given]
     made = matrix.hvp(scene.graph, wrt, floats, weighting(sens), moved)
-    reason = reasons_of_second(scene, floats, sens)
-    rows = tuple(Row(t.name, t.kind, (t.name,), reason(moved, k)) for k, t in enumerate(scene.targets))
+    about = questions_of_second(scene, floats, sens)
+    weights = [(wrt.index(t.position), _vector(t.name)) for t in scene.targets if t.name in given]
+
+    def question(k: int) -> Question:
+        """The product by x is the derivative by x of the gradients, weighted by the vectors: second derivatives are
+        symmetric."""
+        places, names = zip(*weights, strict=True)
+        return replace(about(moved, k), moved=(wrt[k],), which=places, weighted=names)
+
+    rows = tuple(Row(t.name, t.kind, (t.name,), question(k)) for k, t in enumerate(scene.targets))
     extras = (*sens_extras(prepared, scene, floats, sens), *_extras("along", given, scene))
     graph = outputs_from(made, len(scene.graph.outputs))
     return Derivation(graph, "products", rows, extras, sens, given, mode=_mode(["reverse", "forward"], 1))
@@ -253,19 +286,25 @@ def weighting(sens: Mapping[str, Given] | None) -> matrix.Sens:
     return "ones" if sens is None else "inputs"
 
 
-def reasons_of_second(
+def questions_of_second(
     scene: Scene, floats: Sequence[int], sens: Mapping[str, Given] | None
-) -> Callable[[Sequence[int], int], Reason]:
-    """Of gradient k by the inputs that move: why it would be zero. The gradients are made if anybody asks."""
+) -> Callable[[Sequence[int], int], Question]:
+    """About gradient k by the inputs that move. The gradients are made if anybody asks."""
     wrt = [t.position for t in scene.targets]
     count = len(scene.graph.outputs)
     gradients = cache(lambda: outputs_from(reverse(scene.graph, wrt, sens=weighting(sens), outputs=floats), count))
 
-    def reason(moved: Sequence[int], k: int) -> Reason:
+    def question(moved: Sequence[int], k: int) -> Question:
         first = [structural(lambda: scene.graph, positions, floats) for positions in (moved, [wrt[k]])]
-        return _any_of([*first, structural(gradients, moved, [k])])
+        about = by_rows(gradients, moved, k)
+        return replace(about, structure=_any_of([*first, about.structure]))
 
-    return reason
+    return question
+
+
+def by_rows(graph: Callable[[], Graph], moved: Sequence[int], k: int) -> Question:
+    """About all rows of a matrix together: the derivatives of output k, weighted in any way."""
+    return Question(graph, tuple(moved), (k,), "any", structural(graph, moved, [k]))
 
 
 def structural(graph: Callable[[], Graph], moved: Sequence[int], outputs: Sequence[int]) -> Reason:
@@ -290,8 +329,9 @@ def _telling(found: Sequence[dict[str, object] | None]) -> dict[str, object] | N
 
 
 def _extras(option: str, given: Mapping[str, Given], scene: Scene) -> tuple[Extra, ...]:
-    avals = {t.name: scene.graph.inputs[t.position].aval for t in scene.targets}
-    return tuple(Extra(option, name, one, avals[name]) for name, one in given.items())
+    positions = {t.name: t.position for t in scene.targets}
+    inputs = scene.graph.inputs
+    return tuple(Extra(option, n, one, inputs[positions[n]].aval, positions[n]) for n, one in given.items())
 
 
 def sens_extras(

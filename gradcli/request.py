@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,6 +45,7 @@ class Request:
     order: int = 1
     value: bool = False
     at: str | None = None
+    why: tuple[str, ...] = ()  # gradients whose zero elements are explained
 
 
 @record
@@ -52,9 +53,9 @@ class Entry:
     """One array of a result.
 
     `name` is what it is stored under (`x`, `l1.w`, `x,y` for order 2, `out/x` for a block, `value/out`); `wrt` the
-    names that it is a derivative by, `output` what it is the derivative of; `kind` of the last of `wrt`; `zero` why it
-    is all zero: `{"reason": …, "at": [places]}` or None. The first `rows` dims of a block are those of what is
-    differentiated.
+    names that it is a derivative by, `output` what it is the derivative of; `kind` of the last of `wrt`. The first
+    `rows` dims of a block are those of what is differentiated. `zero` and `zeros` are found when they are first asked
+    for.
     """
 
     name: str
@@ -62,10 +63,21 @@ class Entry:
     array: np.ndarray[Any, Any]
     dtype: str
     wrt: tuple[str, ...] = ()
-    zero: dict[str, Any] | None = None
+    reason: dict[str, Any] | Callable[[], dict[str, Any]] | None = None
     output: str | None = None
     rows: int = 0
     matrix: SparseMatrix | None = None  # of a sparse block; `array` holds its elements
+    elements: Callable[[], list[dict[str, Any]]] | None = None
+
+    @property
+    def zero(self) -> dict[str, Any] | None:
+        """Why it is all zero: `{"reason": …, "at": [places]}`; None where it is not."""
+        return self.reason() if callable(self.reason) else self.reason
+
+    @property
+    def zeros(self) -> list[dict[str, Any]] | None:
+        """Of each reason, which elements are zero by it: `zero`, with `indices`. None where that was not asked for."""
+        return None if self.elements is None else self.elements()
 
     @property
     def sides(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradcli import weights
-from gradcli.differentiate import Derived, Reason, choose_targets, derive, line_value, scene_of
+from gradcli.differentiate import Derived, Question, choose_targets, derive, line_value, scene_of
 from gradcli.engine import Machine, array_of, run_graph
 from gradcli.interp.program import Fed, Prepared, Program
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Graph
 from gradcli.record import replace
 from gradcli.request import Entry, ModelFile, Request, Result
-from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail
+from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail, listed, nearest
 from gradcli.weights import Given
+from gradcli.zeros import Explainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +42,11 @@ def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Req
 
 def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:
     """The gradients that the request asks for, and with `--value` the net's values."""
+    request = _selecting_why(request)
     _refuse_orders(prepared, request)
     given = read_sens(program, prepared, request)
     derived = derive_request(prepared, request, None if given is None else list(given))
+    _refuse_why(request, derived)
     count = len(prepared.outputs)
     keep = derived.graph.outputs if request.value else derived.graph.outputs[count:]
     graph = Graph(derived.graph.inputs, derived.graph.nodes, keep, derived.graph.n_values, derived.graph.names)
@@ -57,22 +60,27 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
             for name, array, out in zip(prepared.outputs, arrays, keep, strict=False)
         )
         arrays = arrays[count:]
-    otherwise = "sens is zero" if sens and not any(s.any() for s in sens) else "numeric"
-    grads = tuple(
-        Entry(",".join(names), kind, array, out.aval.dtype, names, zero_reason(array, reason, otherwise))  # type: ignore[arg-type]
-        for names, kind, array, out, reason in zip(
-            derived.names, derived.kinds, arrays, derived.graph.outputs[count:], derived.zero, strict=True
-        )
-    )
+    weights_by_name = {name: array for (name, _), array in zip(derived.weighted, sens, strict=True)}
+    explainer = Explainer(machine, inputs, weights_by_name, whole=derived.whole)
+    avals = [out.aval for out in derived.graph.outputs[count:]]
+    rows = zip(derived.names, derived.kinds, arrays, avals, derived.zero, strict=True)
+    grads = tuple(_gradient(explainer, request, *row) for row in rows)
     notes = (*prepared.notes, *derived.notes)
     return result_of(file, program, prepared, request, machine, describe_sens(prepared, given), values, grads, notes)
 
 
-def zero_reason(array: Array, reason: Reason, otherwise: str) -> dict[str, Any] | None:
-    """Why a derivative is all zero: from the structure where it tells, else `otherwise`."""
-    if array.size == 0 or array.any():
-        return None
-    return reason() or {"reason": otherwise, "at": []}
+def all_zero(array: Array) -> bool:
+    """Whether there are elements, and all are zero."""
+    return bool(array.size) and not array.any()
+
+
+def _gradient(
+    explainer: Explainer, request: Request, by: tuple[str, ...], kind: str, array: Array, aval: Aval, question: Question
+) -> Entry:
+    name = ",".join(by)
+    elements = explainer.zeros_of(question, array) if name in request.why else None
+    reason = explainer.zero_of(question) if all_zero(array) else None
+    return Entry(name, kind, array, aval.dtype, by, reason, elements=elements)  # type: ignore[arg-type]
 
 
 def result_of(
@@ -109,7 +117,29 @@ def derive_request(prepared: Prepared, request: Request, weighted: list[str] | N
     _refuse_orders(prepared, request)
     scene = scene_of(prepared, request)
     made = derive(scene.graph, scene.targets, request.order, prepared.outputs, weighted)
-    return replace(made, graph=scene.joined(made.graph), notes=scene.notes)
+    return replace(made, graph=scene.joined(made.graph), notes=scene.notes, whole=scene.whole)
+
+
+def _selecting_why(request: Request) -> Request:
+    """Where nothing else says by what, it is by what `--why` names."""
+    if not request.why or request.wrt or request.at or request.get_all or request.get_by_list:
+        return request
+    names = dict.fromkeys(name.strip() for names in request.why for name in names.split(","))
+    return replace(request, wrt=",".join(names))
+
+
+def _refuse_why(request: Request, derived: Derived) -> None:
+    """Raises ModelError DIF003 for a name that no gradient has."""
+    names = [",".join(by) for by in derived.names]
+    for name in request.why:
+        if name not in names:
+            guess = nearest(name, names)
+            raise fail(
+                "DIF003",
+                f"`--why {name}` names no gradient that is asked for",
+                notes=[f"gradients: {listed(names)}"],
+                help=f"did you mean `--why {guess}`?" if guess else None,
+            )
 
 
 def refuse_order(order: int) -> None:

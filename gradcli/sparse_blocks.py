@@ -7,17 +7,18 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from gradcli.ad.reverse import float_outputs, reverse
-from gradcli.differentiate import Reason, Scene, scene_of
+from gradcli.differentiate import Question, Scene, scene_of
 from gradcli.engine import Machine
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.live import outputs_from
-from gradcli.matrices import Row, left_out, reasons_of_second, sens_extras, structural, weighting
+from gradcli.matrices import Row, by_rows, entry_of, left_out, questions_of_second, sens_extras, weighting
 from gradcli.record import replace
 from gradcli.request import Entry, ModelFile, Request, Result, SparseMatrix
 from gradcli.running import describe_sens, feed_arrays, read_sens, refuse_many, result_of
 from gradcli.sparse import hessian_program, jacobian_program
 from gradcli.syntax.diagnostics import fail
 from gradcli.weights import Given
+from gradcli.zeros import Explainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,12 @@ def run(file: ModelFile, program: Program, prepared: Prepared, request: Request,
         found = _hessian(prepared, scene, floats, sens, arrays, machine)
         notes = scene.notes
     described = describe_sens(prepared, sens) if request.verb == "hess" else ()
-    blocks = tuple(_entry(row, dtype, matrix) for row, dtype, matrix in found)
+    weights = {extra.name: extra.array(machine) for extra in sens_extras(prepared, scene, floats, sens)}
+    explainer = Explainer(machine, arrays, weights)
+    blocks = tuple(
+        entry_of(row, m.data, dtype, None if m.data.any() else explainer.zero_of(row.zero), m)
+        for row, dtype, m in found
+    )
     result = result_of(file, program, prepared, request, machine, described, None, (), (*prepared.notes, *notes))
     return replace(result, blocks=blocks, mode="; ".join(_mode(entry) for entry in blocks))
 
@@ -63,8 +69,8 @@ def _jacobian(
     refuse_many(len(floats) * len(scene.targets), "a Jacobian")
     for k, target in product(floats, scene.targets):
         output = prepared.outputs[k]
-        reason = structural(lambda: scene.graph, [target.position], [k])
-        row = Row(f"{output}/{target.name}", target.kind, (target.name,), reason, output, scene.graph.outputs[k].rank)
+        about = by_rows(lambda: scene.graph, [target.position], k)
+        row = Row(f"{output}/{target.name}", target.kind, (target.name,), about, output, scene.graph.outputs[k].rank)
         made = jacobian_program(scene.graph, k, target.position, arrays, machine)
         yield row, made.output.dtype, made.run(arrays, machine)
 
@@ -82,19 +88,14 @@ def _hessian(
     whole = reverse(scene.graph, wrt, sens=weighting(sens), outputs=floats)
     gradient = outputs_from(whole, len(scene.graph.outputs))
     arrays = [*arrays, *(extra.array(machine) for extra in sens_extras(prepared, scene, floats, sens))]
-    reasons = reasons_of_second(scene, floats, sens)
+    question = questions_of_second(scene, floats, sens)
     output = prepared.outputs[floats[0]] if len(floats) == 1 else None
     for (k, a), b in product(enumerate(scene.targets), scene.targets):
-        reason: Reason = reasons([b.position], k)
-        row = Row(f"{a.name}/{b.name}", b.kind, (a.name, b.name), reason, output, gradient.outputs[k].rank)
+        about: Question = question([b.position], k)
+        row = Row(f"{a.name}/{b.name}", b.kind, (a.name, b.name), about, output, gradient.outputs[k].rank)
         program = hessian_program if a is b else jacobian_program
         made = program(gradient, k, b.position, arrays, machine)
         yield row, made.output.dtype, made.run(arrays, machine)
-
-
-def _entry(row: Row, dtype: str, matrix: SparseMatrix) -> Entry:
-    zero = None if matrix.data.any() else row.zero() or {"reason": "numeric", "at": []}
-    return Entry(row.name, row.kind, matrix.data, dtype, row.wrt, zero, row.output, row.rows, matrix)  # type: ignore[arg-type]
 
 
 def _mode(entry: Entry) -> str:

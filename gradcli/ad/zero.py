@@ -30,7 +30,7 @@ def why_zero(graph: Graph, wrt_index: int, outputs: Sequence[int] | None = None)
     if not ends:
         return {"reason": "no path", "at": []}
     flat = [node for node in ends if not node.prim.stops]
-    return {"reason": "flat" if flat else "stopped", "at": _places(flat or ends)}
+    return {"reason": "flat" if flat else "stopped", "at": places(flat or ends)}
 
 
 def _needed(graph: Graph, results: set[int]) -> bytearray:
@@ -45,7 +45,7 @@ def _needed(graph: Graph, results: set[int]) -> bytearray:
     return flags
 
 
-def _places(nodes: Sequence[Node]) -> list[str]:
+def places(nodes: Sequence[Node]) -> list[str]:
     """`model.net:12` for each, once, in order; lines of the model before lines of the prelude."""
     places: dict[str, None] = {}
     for node in nodes:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from gradcli.cli.options import Data, Engine, Model, Order, Output, Selection, Voice, Weighting, option, request_of
 from gradcli.cli.performing import Comparing, perform
+from gradcli.syntax.diagnostics import fail
 
 
 def grad_verb(
@@ -16,6 +17,15 @@ def grad_verb(
     engine: Engine,
     output: Output,
     voice: Voice,
+    why: Annotated[
+        list[str] | None,
+        option(
+            "--why",
+            metavar="NAME",
+            panel="Derivative",
+            help="Of each zero element of that gradient, say why it is zero (repeatable).",
+        ),
+    ] = None,
 ) -> int:
     """
     Differentiates a model, exactly, and prints its gradients.
@@ -29,7 +39,9 @@ def grad_verb(
     gradcli grad -e 'x**2 * y' -i x=4 -i y=5 --get-all --order 2
     """
     chosen = {"verb": "grad", "value": comparing.value, **selection.request(), **weighting.request(), **order.request()}
-    request = request_of(model, data, engine, **chosen)
+    request = request_of(model, data, engine, **chosen, why=tuple(why or ()))
+    if why and (output.output is not None or output.format == "csv" or comparing.check is not None):
+        raise fail("USE005", "`--why` explains what is printed", help="leave out `-o`, `--check` or `--format csv`")
     return perform(model.file(), request, output, voice, comparing)
 
 

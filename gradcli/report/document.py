@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from gradcli.report.findings import Finding, findings
 from gradcli.report.forms import as_json
 from gradcli.request import CaseResult, CheckedNet, CheckResult, Entry, Result
 
@@ -35,8 +36,16 @@ def result_json(result: Result) -> str:
     head = _head(result)
     lines = [", ".join(f"{text(key)}: {text(value)}" for key, value in head.items())]
     lines += [f'"{key}": {_part(result, key)}' for key in PARTS[result.verb]]
+    if layers := findings(result.grads):
+        lines.append(f'"findings": {_array_of(map(_finding, layers))}')
     lines.append(f'"notes": {text([as_json(note) for note in result.notes])}')
     return "{" + ",\n ".join(lines) + "}\n"
+
+
+def _finding(finding: Finding) -> str:
+    """What is true of a whole layer."""
+    names = [[*entry.wrt] for entry in finding.entries]
+    return text({"name": finding.name, "wrt": names, "zero": finding.entries[0].zero})
 
 
 def result_jsonl(result: Result) -> str:
@@ -140,6 +149,8 @@ def _derivative(head: dict[str, Any], entry: Entry) -> str:
     nonfinite = int(entry.array.size - np.count_nonzero(np.isfinite(entry.array)))
     length = json_number(norm(entry.array), entry.dtype)
     facts = f'"norm": {length}, "nonfinite": {nonfinite}, "zero": {text(entry.zero)}'
+    if entry.elements is not None:
+        facts += f', "zeros": {text(entry.zeros)}'
     if matrix is not None:
         found = {"format": "csr", "colors": matrix.colors, "mode": matrix.mode}
         places = f'"indptr": {json_array(matrix.indptr)}, "indices": {json_array(matrix.indices)}'

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from textwrap import TextWrapper
 from typing import Any
 
 from gradcli.record import record, replace
 from gradcli.report.arrays import Drawing, draw, shape_text
 from gradcli.report.blocks import draw_block, shape_of
+from gradcli.report.findings import Finding, grouped, index_lines, reason_lines
 from gradcli.report.signs import columns, padded, printable
 from gradcli.request import Entry, Result
 
@@ -16,6 +18,8 @@ INDENT, GAP = 2, 3
 NARROWEST = 24  # columns that an array gets on however narrow a terminal
 
 BLOCK = "block"  # the title of the first column of matrices
+WHY = "why zero"
+ZERO, MOST_ZEROS = "0 everywhere", 6  # for more lines of zeros
 
 Cell = tuple[str, ...]  # the lines of one cell
 
@@ -49,12 +53,13 @@ class Page:
 
 
 def page(result: Result, drawing: Drawing) -> Page:
-    """Values first where they were asked for, then derivatives."""
+    """Values first where they were asked for, then derivatives, then what is said of their zero elements."""
     grids = []
     if result.values is not None:
         grids.append(_grid("output", "value", result.values, drawing))
     if result.verb != "eval":
         grids.append(_grid(_first(result), noun(result), result.derivatives, drawing))
+        grids.extend(_elements(entry, drawing) for entry in result.derivatives if entry.elements is not None)
     return Page(heading(result), tuple(grids))
 
 
@@ -97,14 +102,6 @@ def _source(one: dict[str, Any]) -> str:
     return " ".join(printable(str(one.get("source") or one["kind"])).split())
 
 
-def zero_text(zero: dict[str, Any] | None) -> str:
-    """`no path`, `stopped at model.net:12`, or nothing."""
-    if not zero:
-        return ""
-    places = ", ".join(zero.get("at") or ())
-    return f"{zero['reason']} at {places}" if places else str(zero["reason"])
-
-
 def _first(result: Result) -> str:
     """The title of the first column: `input` and `param` where all are by such, `by` where they are mixed."""
     if result.tangents or result.blocks:
@@ -114,27 +111,57 @@ def _first(result: Result) -> str:
 
 
 def _grid(first: str, last: str, entries: Sequence[Entry], drawing: Drawing) -> Grid:
-    titles = (first, "shape", "dtype", last)
-    plain = [
-        ((_name(entry),), (shape_of(entry) if first == BLOCK else shape_text(entry.array.shape),), (entry.dtype,))
-        for entry in entries
-    ]
+    """A column says why something is zero, where something is."""
+    rows = list(entries if drawing.full else grouped(entries))
+    facts = Grid((first, "shape", "dtype"), tuple(_facts(row, first == BLOCK) for row in rows))
+    reasons = Grid((WHY,), tuple((reason_lines(_zero(row)),) for row in rows))
+    any_reason = any(any(lines) for (lines,) in reasons.rows)
     if drawing.width is not None:
-        beside = Grid(titles[:3], tuple(plain)).widths()
-        left = drawing.width - INDENT - sum(beside) - GAP * len(beside)
+        left = drawing.width - INDENT - sum(facts.widths()) - GAP * len(facts.titles)
+        if any_reason:
+            reasons = _narrowed(reasons, left // 2)
+            left -= reasons.widths()[0] + GAP
         drawing = replace(drawing, width=max(left, NARROWEST))
+    more = reasons if any_reason else Grid((), ((),) * len(rows))
+    drawn = [_drawn(row, drawing, first == BLOCK) for row in rows]
     return Grid(
-        titles,
-        tuple((*cells, _drawn(entry, drawing, first == BLOCK)) for cells, entry in zip(plain, entries, strict=True)),
+        (*facts.titles, last, *more.titles),
+        tuple((*fact, array, *why) for fact, array, why in zip(facts.rows, drawn, more.rows, strict=True)),
     )
+
+
+def _zero(row: Entry | Finding) -> dict[str, Any] | None:
+    return row.entries[0].zero if isinstance(row, Finding) else row.zero
+
+
+def _narrowed(grid: Grid, width: int) -> Grid:
+    """Cells whose lines go on below each other, rather than be wider; a place is never broken."""
+    wrapper = TextWrapper(max(width, NARROWEST), break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
+    rows = tuple((tuple(part for line in lines for part in wrapper.wrap(line) or [""]),) for (lines,) in grid.rows)
+    return Grid(grid.titles, rows)
+
+
+def _elements(entry: Entry, drawing: Drawing) -> Grid:
+    """Which elements are zero, and why."""
+    rows = tuple((index_lines(zero, entry, full=drawing.full), reason_lines(zero)) for zero in entry.zeros or ())
+    return Grid((f"zeros of {_name(entry)}", WHY), rows or ((("none",), ("",)),))
 
 
 def _name(entry: Entry) -> str:
     return entry.name.removeprefix("value/") if entry.kind == "value" else entry.name
 
 
-def _drawn(entry: Entry, drawing: Drawing, block: bool) -> Cell:
-    """The array; where it is all zero, why: `[0  0  0]   (no path)`."""
-    *lines, last = draw_block(entry, drawing) if block else draw(entry.array, drawing)
-    why = zero_text(entry.zero)
-    return (*lines, f"{last}{' ' * GAP}({why})" if why else last)
+def _facts(row: Entry | Finding, block: bool) -> tuple[Cell, ...]:
+    """Name, shape and dtype; of a whole layer how many params it has."""
+    if isinstance(row, Finding):
+        dtypes = dict.fromkeys(entry.dtype for entry in row.entries)
+        return ((f"{row.name} ({len(row.entries)} params)",), ("",), (", ".join(dtypes),))
+    return ((_name(row),), (shape_of(row) if block else shape_text(row.array.shape),), (row.dtype,))
+
+
+def _drawn(row: Entry | Finding, drawing: Drawing, block: bool) -> Cell:
+    """The array; of one that is zero no more than a few lines."""
+    if isinstance(row, Finding):
+        return (ZERO,)
+    lines = tuple(draw_block(row, drawing) if block else draw(row.array, drawing))
+    return (ZERO,) if len(lines) > MOST_ZEROS and row.zero and not drawing.full else lines

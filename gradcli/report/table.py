@@ -11,7 +11,7 @@ from rich.text import Text
 from gradcli.report.layout import GAP, INDENT, Page
 
 NAMES = ("output", "input", "param", "at", "by", "block")  # titles of the first column
-STYLES = dict.fromkeys(NAMES, "cyan") | {"shape": "dim", "dtype": "dim"}
+STYLES = dict.fromkeys(NAMES, "cyan") | {"shape": "dim", "dtype": "dim", "why zero": "dim"}
 
 
 def console(stream: TextIO, *, color: bool, width: int | None) -> Console:

@@ -213,7 +213,7 @@ def test_a_zero_gradient_says_why(value: str, reason: str, place: str, cli_insid
     (grad,) = cli_inside("grad", "zero.net", "--json", cwd=here).done().json()["grads"]
     assert grad["data"] == 0
     assert grad["zero"] == {"reason": reason, "at": ["zero.net:1"] if place else []}
-    assert f"0   ({reason}{place})" in cli_inside("grad", "zero.net", cwd=here).done().out
+    assert f"0          {reason}{place}\n" in cli_inside("grad", "zero.net", cwd=here).done().out
 
 
 # ── --check ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -160,13 +160,13 @@ JACOBIAN_PAGE = """\
   h        3       f64     [2  8  18]
   k        3       f64     [5  7  9]
 
-  block   shape   dtype   Jacobian
+  block   shape   dtype   Jacobian      why zero
   h/x     3 × 3   f64     [[2  0  0]
                            [0  4  0]
                            [0  0  6]]
-  h/y     3 × 3   f64     [[0  0  0]
+  h/y     3 × 3   f64     [[0  0  0]    no path
                            [0  0  0]
-                           [0  0  0]]   (no path)
+                           [0  0  0]]
   k/x     3 × 3   f64     [[1  0  0]
                            [0  1  0]
                            [0  0  1]]
@@ -192,18 +192,18 @@ MATRIX_PAGE = """\
 """
 HESSIAN_PAGE = """\
  <expression> · net expression · sens: ones (implicit) · numpy, 1 thread
-  block   shape             dtype   Hessian
+  block   shape             dtype   Hessian      why zero
   x/x     2 × 2             f64     [[10   0]
                                      [ 0  10]]
   x/y     2 × scalar        f64     [2  4]
   y/x     scalar × 2        f64     [2  4]
-  y/y     scalar × scalar   f64     0   (no path)
+  y/y     scalar × scalar   f64     0            no path
 """
 PRODUCT_PAGE = """\
  <expression> · net expression · sens: ones (implicit) · vec y=3 · numpy, 1 thread
-  input   shape    dtype   product
+  input   shape    dtype   product   why zero
   x       2        f64     [6  12]
-  y       scalar   f64     0   (no path)
+  y       scalar   f64     0         no path
 """
 SCALE = ("-e", "x ** 2 * y", "-i", "x=[1, 2]", "-i", "y=5", "--get-all")
 

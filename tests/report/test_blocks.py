@@ -32,13 +32,13 @@ def shown(result: Result) -> str:
 def test_a_row_for_each_element_of_the_output() -> None:
     assert shown(JAC) == (
         " model.net · net Net · numpy, 1 thread\n"
-        "  block    shape          dtype   Jacobian\n"
+        "  block    shape          dtype   Jacobian        why zero\n"
         "  out/x    2×2 × 3        f64     [[0   1   2]\n"
         "                                   [3   4   5]\n"
         "                                   [6   7   8]\n"
         "                                   [9  10  11]]\n"
-        "  out/w    2×2 × scalar   f64     [[0  0]\n"
-        "                                   [0  0]]   (no path)\n"
+        "  out/w    2×2 × scalar   f64     [[0  0]         no path\n"
+        "                                   [0  0]]\n"
         "  loss/w   scalar × 2×3   f64     [[0  1  2]\n"
         "                                   [3  4  5]]\n"
     )

@@ -54,10 +54,10 @@ def test_values_params_and_a_reason_for_zeros() -> None:
         "  output   shape    dtype   value\n"
         "  out      scalar   f32     3.5\n"
         "\n"
-        "  by     shape   dtype   gradient\n"
+        "  by     shape   dtype   gradient                why zero\n"
         "  x      2×3     f32     [[2.211  0.51  1.49]\n"
         "                          [5.588  2.68  4.07]]\n"
-        "  l1.w   2       f64     [0  0]   (stopped at model.net:12)\n"
+        "  l1.w   2       f64     [0  0]                  stopped at model.net:12\n"
     )
 
 
