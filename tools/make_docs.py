@@ -84,6 +84,7 @@ def _derivative(doc: Any) -> str:
 
 def _primitives() -> list[str]:
     """Every primitive that is no operator of that name already."""
+    import gradcli.ad.scan  # noqa: F401 - read with the first loop of a model otherwise
     from gradcli.interp.operators import SURFACES
     from gradcli.ir.primitive import registry
 
