@@ -15,7 +15,7 @@ from gradcli.interp.files import decode, read_source
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
 from gradcli.record import replace
-from gradcli.request import CaseResult, CheckResult, Entry, ModelFile, Request, Result, Stage
+from gradcli.request import CaseResult, CheckResult, Comparison, Entry, ModelFile, Request, Result, Stage, Tolerance
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Source, fail, listed, nearest
 
@@ -306,11 +306,11 @@ def trace(
     return work(file, request, margins=margins, on_start=on_start, on_step=on_step)
 
 
-def compare(result: Result, reference_path: str, *, rtol: float | None, atol: float | None) -> Any:
-    """Hold the gradients of a result against stored ones; see `gradcli.comparing.Comparison`."""
+def compare(result: Result, reference_path: str, tolerance: Tolerance) -> Comparison:
+    """Hold the results of a run against stored ones."""
     from gradcli.comparing import compare_result
 
-    return compare_result(result, reference_path, rtol=rtol, atol=atol)
+    return compare_result(result, reference_path, tolerance)
 
 
 # ── the house ───────────────────────────────────────────────────────────────────────────────────────────────

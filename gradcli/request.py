@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli.record import field, record
-from gradcli.syntax.diagnostics import Diagnostic
+from gradcli.syntax.diagnostics import Diagnostic, Span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ class Entry:
     `name` is what it is stored under (`x`, `l1.w`, `x,y` for order 2, `out/x` for a block, `value/out`); `wrt` the
     names that it is a derivative by, `output` what it is the derivative of; `kind` of the last of `wrt`. The first
     `rows` dims of a block are those of what is differentiated. `zero` and `zeros` are found when they are first asked
-    for.
+    for. `makers` are the places of the operators that the array came out of.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Entry:
     rows: int = 0
     matrix: SparseMatrix | None = None  # of a sparse block; `array` holds its elements
     elements: Callable[[], list[dict[str, Any]]] | None = None
+    makers: tuple[Span, ...] = ()
 
     @property
     def zero(self) -> dict[str, Any] | None:
@@ -109,6 +110,7 @@ class Result:
     blocks: tuple[Entry, ...] | None = None  # of jac, and of hess without vectors
     products: tuple[Entry, ...] | None = None  # of hess with vectors
     mode: str = ""  # how a matrix was found: `forward, 3 passes (…)`
+    origins: Mapping[str, Span] = field(default_factory=dict)  # where inputs and params are declared
 
     @property
     def derivatives(self) -> tuple[Entry, ...]:
@@ -118,6 +120,66 @@ class Result:
     def arrays(self) -> tuple[Entry, ...]:
         """Everything, in the order in which it is printed and stored."""
         return (*(self.values or ()), *self.derivatives)
+
+
+@record
+class Tolerance:
+    """What was asked for; None where it was not. Without any, the defaults of `~=` in a case hold."""
+
+    rtol: float | None = None
+    atol: float | None = None
+    ulps: int | None = None
+
+    def __str__(self) -> str:
+        """`rtol=1e-05, atol=2.6e-05`"""
+        given = {"rtol": self.rtol, "atol": self.atol, "ulps": self.ulps or None}
+        return ", ".join(f"{name}={value:.3g}" for name, value in given.items() if value is not None)
+
+
+@record
+class Worst:
+    """The element that is furthest off, and how many are off; `ulps` is None between what are no two numbers."""
+
+    index: tuple[int, ...]
+    left: str
+    right: str
+    absolute: float
+    relative: float
+    ulps: int | None
+    count: int
+    size: int
+    allowed: Tolerance
+
+    @property
+    def at(self) -> str:
+        """` at [1, 2]`; nothing for a scalar."""
+        return f" at [{', '.join(map(str, self.index))}]" if self.index else ""
+
+    @property
+    def distance(self) -> str:
+        """`off by 0.5, 6e-02 of it, 2 ulps`"""
+        texts = [f"off by {self.absolute:.3g}", f"{self.relative:.2g} of it"]
+        if self.ulps is not None:
+            count = str(self.ulps) if self.ulps < 1_000_000 else f"{float(self.ulps):.2g}"
+            texts.append(f"{count} ulp{'' if self.ulps == 1 else 's'}")
+        return ", ".join(texts)
+
+    @property
+    def share(self) -> str:
+        """`2 of 3 elements differ`"""
+        return f"{self.count:_} of {self.size:_} elements differ"
+
+
+@record
+class Comparison:
+    """`--check`: a result held against stored arrays; each difference is a diagnostic at its place in the model."""
+
+    model: str
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.diagnostics
 
 
 @record

@@ -11,6 +11,7 @@ from gradcli.engine import Machine, array_of, run_graph
 from gradcli.interp.program import Fed, Prepared, Program
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Graph
+from gradcli.ir.makers import makers
 from gradcli.record import replace
 from gradcli.request import Entry, ModelFile, Request, Result
 from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail, listed, nearest
@@ -34,7 +35,7 @@ def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Req
         graph, names = Graph(graph.inputs, graph.nodes, (value,), graph.n_values, graph.names), (request.at,)
     arrays = run_graph(graph, feed_arrays(prepared, machine), machine)
     values = tuple(
-        Entry(name, "at" if request.at else "value", array, out.aval.dtype)
+        Entry(name, "at" if request.at else "value", array, out.aval.dtype, makers=makers(out))
         for name, array, out in zip(names, arrays, graph.outputs, strict=True)
     )
     return result_of(file, program, prepared, request, machine, (), values, (), prepared.notes)
@@ -56,15 +57,17 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
     values = None
     if request.value:
         values = tuple(
-            Entry(f"value/{name}", "value", array, out.aval.dtype)
+            Entry(f"value/{name}", "value", array, out.aval.dtype, makers=makers(out))
             for name, array, out in zip(prepared.outputs, arrays, keep, strict=False)
         )
         arrays = arrays[count:]
     weights_by_name = {name: array for (name, _), array in zip(derived.weighted, sens, strict=True)}
     explainer = Explainer(machine, inputs, weights_by_name, whole=derived.whole)
-    avals = [out.aval for out in derived.graph.outputs[count:]]
-    rows = zip(derived.names, derived.kinds, arrays, avals, derived.zero, strict=True)
-    grads = tuple(_gradient(explainer, request, *row) for row in rows)
+    primal = {id(node) for node in derived.graph.nodes[: len(prepared.graph.nodes)]} if request.order == 1 else None
+    outs = derived.graph.outputs[count:]
+    rows = zip(derived.names, derived.kinds, arrays, [out.aval for out in outs], derived.zero, strict=True)
+    plain = [_gradient(explainer, request, *row) for row in rows]
+    grads = tuple(replace(entry, makers=makers(out, primal)) for entry, out in zip(plain, outs, strict=True))
     notes = (*prepared.notes, *derived.notes)
     return result_of(file, program, prepared, request, machine, describe_sens(prepared, given), values, grads, notes)
 
@@ -92,7 +95,7 @@ def result_of(
 
     return Result(
         request.verb, program.scope.source.name, prepared.net, program.scope.edition, machine.backend,
-        threads_in_use(machine.threads), sens, values, grads, tuple(notes), machine.why,
+        threads_in_use(machine.threads), sens, values, grads, tuple(notes), machine.why, origins=prepared.origins,
     )  # fmt: skip
 
 

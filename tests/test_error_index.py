@@ -94,6 +94,7 @@ FILES: dict[str, dict[str, bytes]] = {
     "DAT104": {"other.npz": archived(w=np.float32(1), b=PAIR, c=PAIR)},
     "DAT105": {"x64.npy": saved(np.float64([1, 2]))},
     "DAT106": {"x16.npy": saved(np.float16([1, 2]))},
+    "NUM040": {"golden.npz": archived(x=np.float32([0.14130163, 0.0026]))},
     "DAT111": {"model.net": "net f(x: f64) = x # Größe\n".encode("latin-1")},
 }
 COMMANDS = {

@@ -3,6 +3,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from gradcli.syntax.diagnostics import fail, nearest
 DTYPES = ("f16", "f32", "f64")
 BACKENDS = ("auto", "numpy", "cupy")
 FORMATS = ("table", "plain", "json", "jsonl", "csv")
+FINDINGS = ("full", "oneline", "json", "github", "sarif")
 COLORS = ("auto", "always", "never")
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -35,6 +37,13 @@ def one_of(name: str, choices: Sequence[str]) -> Callable[[str | None], str | No
         raise fail("USE003", f"`{name}` cannot be `{value}`", help=help)
 
     return checked
+
+
+def finite(**given: float | None) -> None:
+    """Raises ModelError USE003 for a tolerance that is nan or infinite."""
+    for name, value in given.items():
+        if value is not None and not isfinite(value):
+            raise fail("USE003", f"`--{name}` is a finite number, not `{value}`")
 
 
 def memory_bytes(text: str | None) -> int | None:
@@ -68,6 +77,14 @@ def pairs(option_name: str, given: Sequence[str]) -> tuple[tuple[str, str], ...]
     if twice is not None:
         raise fail("USE005", f"`{option_name}` gives `{twice}` twice")
     return tuple(found)
+
+
+Rtol = Annotated[float | None, option("--rtol", metavar="R", min=0.0, panel="Comparison", help="Relative tolerance.")]
+Atol = Annotated[float | None, option("--atol", metavar="A", min=0.0, panel="Comparison", help="Absolute tolerance.")]
+Ulps = Annotated[
+    int | None,
+    option("--ulps", metavar="N", min=0, panel="Comparison", help="Floats that may lie between; 0 is bit by bit."),
+]
 
 
 @record

@@ -1,16 +1,27 @@
 """What the verbs that run a model share: run it, say what there is to say, print, write or compare the result."""
 
-import math
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from gradcli.cli.options import FORMATS, Output, Voice, option
+from gradcli.cli.options import (
+    FINDINGS,
+    FORMATS,
+    Atol,
+    Output,
+    Rtol,
+    Ulps,
+    Voice,
+    chosen_format,
+    finite,
+    one_of,
+    option,
+)
 from gradcli.cli.speak import notes, say, settle
 from gradcli.record import record
-from gradcli.request import ModelFile, Request, Result
+from gradcli.request import Comparison, ModelFile, Request, Result, Tolerance
 from gradcli.syntax.diagnostics import DONE, NO, Diagnostic, fail
 
 
@@ -21,28 +32,28 @@ class Comparing:
     value: Annotated[bool, option("--value", panel="Derivative", help="The net's value, too.")] = False
     check: Annotated[
         str | None,
-        option("--check", metavar="FILE", panel="Derivative",
+        option("--check", metavar="FILE", panel="Comparison",
                help="Compare with stored results instead of printing; exit 1 where they differ."),
     ] = None  # fmt: skip
-    rtol: Annotated[
-        float | None,
-        option("--rtol", metavar="R", min=0.0, panel="Derivative", help="For --check: relative tolerance."),
-    ] = None
-    atol: Annotated[
-        float | None,
-        option("--atol", metavar="A", min=0.0, panel="Derivative", help="For --check: absolute tolerance."),
-    ] = None
+    rtol: Rtol = None
+    atol: Atol = None
+    ulps: Ulps = None
 
-    def settle(self, output: Output) -> None:
+    def settle(self) -> None:
         """Raises ModelError USE003 or USE005 where options disagree."""
-        for name in ("rtol", "atol"):
+        for name in ("rtol", "atol", "ulps"):
             given = getattr(self, name)
             if given is not None and self.check is None:
                 raise fail("USE005", f"`--{name}` says something about `--check`, which was not given")
-            if given is not None and not math.isfinite(given):
-                raise fail("USE003", f"`--{name}` is a finite number, not `{given}`")
-        if self.check is not None and (output.json or output.format is not None):
-            raise fail("USE005", "`--check` compares instead of printing", help="leave out `--check` or the format")
+        finite(rtol=self.rtol, atol=self.atol)
+
+    def form(self, output: Output) -> str:
+        """How differences are printed. Raises ModelError USE003 or USE005."""
+        if output.format in FORMATS and output.format != "json":
+            help = f"with `--check`: {', '.join(FINDINGS)}"
+            raise fail("USE005", f"`--check` compares instead of printing a {output.format}", help=help)
+        one_of("--format", FINDINGS)(output.format)
+        return chosen_format(output.format, json=output.json) or "full"
 
 
 def perform(
@@ -57,8 +68,11 @@ def perform(
     from gradcli.report import results
 
     settle(voice)
-    comparing.settle(output)
-    form = output.form(terminal=sys.stdout.isatty(), formats=formats)
+    comparing.settle()
+    if comparing.check is None:
+        form = output.form(terminal=sys.stdout.isatty(), formats=formats)
+    else:
+        form = comparing.form(output)
     target = Path(output.output) if output.output is not None else None
     if target is not None:
         results.check_target(target)
@@ -71,7 +85,8 @@ def perform(
     warned = notes(result.notes, voice)
     code = DONE
     if comparing.check is not None:
-        code = _compare(api.compare(result, comparing.check, rtol=comparing.rtol, atol=comparing.atol))
+        tolerance = Tolerance(comparing.rtol, comparing.atol, comparing.ulps)
+        code = _compare(api.compare(result, comparing.check, tolerance), comparing.check, form, voice)
     if target is not None:
         results.store(result, target)
         if voice.verbose:
@@ -87,8 +102,20 @@ def perform(
     return NO if voice.strict and (warned or bad) else code
 
 
-def _compare(comparison: Any) -> int:
-    sys.stdout.write("".join(f"{line}\n" for line in comparison.lines))
+def _compare(comparison: Comparison, path: str, form: str, voice: Voice) -> int:
+    from gradcli import __version__
+    from gradcli.report import document, forms
+    from gradcli.report.diagnostics import render_all
+    from gradcli.report.signs import colored
+
+    found = comparison.diagnostics
+    if form == "full":
+        text = render_all(found, color=colored(voice.color, sys.stdout))
+    elif form == "json":
+        text = document.comparison_json(comparison.model, path, found)
+    else:
+        text = forms.as_findings([(comparison.model, diagnostic) for diagnostic in found], form, __version__)
+    sys.stdout.write(text)
     return DONE if comparison.ok else NO
 
 

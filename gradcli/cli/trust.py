@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gradcli.cli.options import Engine, Model, Voice, chosen_format, model_file, one_of, option, request_of
+from gradcli.cli.options import FINDINGS, Engine, Model, Voice, chosen_format, model_file, one_of, option, request_of
 from gradcli.cli.speak import settle
 from gradcli.report.checks import case_text, check_text, findings_text, tests_text
 from gradcli.report.signs import colored
 from gradcli.request import CaseResult, CheckResult, ModelFile
 from gradcli.syntax.diagnostics import DONE, NO, fail
 
-CHECK_FORMATS = ("full", "oneline", "json", "github", "sarif")
 TEST_FORMATS = ("plain", "json", "jsonl")
 SUFFIX = ".net"
 
@@ -38,7 +37,7 @@ def check_verb(
     ] = None,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", CHECK_FORMATS), panel="Output",
+        option("--format", metavar="FORMAT", callback=one_of("--format", FINDINGS), panel="Output",
                help="full, oneline, json, github (annotations) or sarif."),
     ] = None,
     json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
@@ -102,17 +101,10 @@ def _checks(checks: list[CheckResult], form: str, voice: Voice) -> str:
             from gradcli.report import document
 
             return document.checks_json(checks)
+    from gradcli import __version__
     from gradcli.report import forms
 
-    match form:
-        case "oneline":
-            return "".join(f"{forms.as_line(diagnostic)}\n" for _, diagnostic in found)
-        case "github":
-            return "".join(f"{forms.as_github(diagnostic, file)}\n" for file, diagnostic in found)
-        case _:
-            from gradcli import __version__
-
-            return forms.as_sarif(found, __version__)
+    return forms.as_findings(found, form, __version__)
 
 
 def test_verb(

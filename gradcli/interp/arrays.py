@@ -90,6 +90,7 @@ def emit(
     params = params or {}
     values = [a.value if a.value.builder is region.builder else region.lift(a.value) for a in args]
     out = region.builder.emit(prim, values, params)[0]
+    check_aval(out.aval)
     if dims is None and any(a.named for a in args):
         dims = prim.infer(*[a.aval for a in args], **params)[0].shape
     return Arr(out, dims, weak)

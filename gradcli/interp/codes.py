@@ -190,6 +190,12 @@ _PAGES = (
           "50,000,000. Where nearly every output depends on nearly every input there is nothing to save: a product with a "
           "vector needs no matrix.", "", ""),
     Entry("NUM010", "an expectation does not hold", "The message gives the worst element, both values and the tolerance.", "", ""),
+    Entry("NUM040", "a result is not the one that is stored",
+          "`--check` and `diff` name the worst element, how far it is off (absolutely, relative to the stored number, and "
+          "in units in the last place) and the line that it belongs to. An array that only one side has, and one of "
+          "another shape or dtype, differ too.",
+          "gradcli grad model.net --check golden.npz",
+          "gradcli grad model.net --check golden.npz --rtol 1e-2"),
     Entry("DAT101", "data is missing", "An input is fed by `-i`, `--inputs`, an `input` item with `= …`, or its default.",
           "gradcli grad -e 'x * y' -i x=1",
           "gradcli grad -e 'x * y' -i x=1 -i y=2"),

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradcli.report.excerpts import Excerpt, Line, Mark, Text, excerpts
 from gradcli.report.forms import as_line
-from gradcli.report.signs import paint, printable
+from gradcli.report.signs import paint, printable, whole_words
 from gradcli.syntax.diagnostics import Diagnostic, Label
 
 
@@ -32,7 +32,7 @@ def render_all(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> str
 def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
     """One diagnostic in full, ending in a newline."""
     kind, code = diagnostic.severity, diagnostic.code
-    title = printable(diagnostic.message).replace("\n", "\n  ")
+    title = whole_words(diagnostic.message).replace("\n", "\n  ")
     lines = [f"{paint(f'{kind}[{code}]', kind, color=color)}{paint(f': {title}', 'bold', color=color)}"]
     parts = excerpts(diagnostic)
     gutter = max((len(str(line.number)) for part in parts for line in part.lines), default=1)
@@ -74,7 +74,7 @@ class Rail:
         return self.paint(f" {shown:>{self.gutter}} |", "rail") + (f" {text}" if text else "")
 
     def remark(self, name: str, text: str) -> Iterator[str]:
-        head, *rest = printable(text).split("\n")
+        head, *rest = whole_words(text).split("\n")
         yield f" {'':{self.gutter}} {self.paint('=', 'rail')} {self.paint(name, name)}: {head}"
         for line in rest:
             yield f" {'':{self.gutter}}   {'':{len(name)}}  {line}"

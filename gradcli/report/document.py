@@ -13,6 +13,7 @@ from typing import Any
 from gradcli.report.findings import Finding, findings
 from gradcli.report.forms import as_json
 from gradcli.request import CaseResult, CheckedNet, CheckResult, Entry, Result
+from gradcli.syntax.diagnostics import Diagnostic
 
 
 def text(value: Any) -> str:
@@ -102,6 +103,12 @@ def checks_json(checks: Sequence[CheckResult]) -> str:
     found = [diagnostic.severity for check in checks for diagnostic in check.diagnostics]
     counts = f'"errors": {found.count("error")}, "warnings": {found.count("warning")}'
     return f'{{"schema": "gradcli.check/1",\n "files": {_array_of(map(_check, checks))},\n {counts}}}\n'
+
+
+def comparison_json(model: str, file: str, found: Sequence[Diagnostic]) -> str:
+    """The document of `--check`."""
+    head = text({"schema": "gradcli.compare/1", "model": model, "file": file, "equal": not found})[1:-1]
+    return f'{{{head},\n "differences": {_array_of(text(as_json(diagnostic)) for diagnostic in found)}}}\n'
 
 
 def _head(result: Result) -> dict[str, Any]:

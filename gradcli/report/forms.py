@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradcli.report.signs import printable
+from gradcli.report.signs import whole_words
 from gradcli.syntax.diagnostics import Diagnostic, Span
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -37,7 +37,18 @@ def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
 
 def as_line(diagnostic: Diagnostic) -> str:
     """`model.net:9:10: error[SHP201]: matmul inner sizes differ: 3 against 2`"""
-    return printable(" ".join(str(diagnostic).split("\n")))
+    return whole_words(" ".join(str(diagnostic).split("\n")))
+
+
+def as_findings(found: Sequence[tuple[str, Diagnostic]], form: str, version: str) -> str:
+    """(file, diagnostic) pairs as `oneline`, `github` or `sarif`."""
+    match form:
+        case "oneline":
+            return "".join(f"{as_line(diagnostic)}\n" for _, diagnostic in found)
+        case "github":
+            return "".join(f"{as_github(diagnostic, file)}\n" for file, diagnostic in found)
+        case _:
+            return as_sarif(found, version)
 
 
 def as_github(diagnostic: Diagnostic, file: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from re import sub
 from typing import Literal, TextIO
 from unicodedata import category, east_asian_width
 
@@ -10,6 +11,8 @@ Choice = Literal["auto", "always", "never"]
 
 TAB = 4
 REPLACED = "�"
+CUT = "…"
+LONG_WORD = r"\S{201,}"
 CODES = {"error": "1;31", "warning": "1;33", "note": "1;36", "help": "1;32", "rail": "1;34", "bold": "1", "dim": "2"}
 
 
@@ -34,6 +37,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter == "\n" else " " if letter == "\t" else shown(letter) for letter in text)
+
+
+def whole_words(text: str) -> str:
+    """`printable` text whose very long words, which only a mistake or malice makes, lack their middle."""
+    return sub(LONG_WORD, lambda word: f"{word[0][:100]}{CUT}{word[0][-80:]}", printable(text))
 
 
 def shown(letter: str) -> str:

@@ -232,7 +232,8 @@ def test_check_names_the_worst_element(cli_inside: Cli, here: Path) -> None:
     np.savez(here / "g.npz", x=stored)
     ran = cli_inside("grad", *TWO, "--check", "g.npz", cwd=here)
     assert ran.code == 1
-    assert ran.out.startswith("x: 7, stored 8 at [2]; 2 of 3 elements differ (rtol=")
+    assert ran.out.startswith("error[NUM040]: x: 7, stored 8 at [2]; 2 of 3 elements differ\n")
+    assert "off by 1, 0.12 of it, 1.1e+15 ulps; allowed: rtol=1e-10, atol=8e-10" in ran.out
 
 
 @pytest.mark.parametrize(("option", "code"), [(["--rtol", "0.2"], 0), (["--atol", "1.0"], 0), (["--rtol", "0.01"], 1)])
@@ -260,7 +261,11 @@ def test_check_names_what_is_missing_or_extra(cli_inside: Cli, here: Path) -> No
         (["--check", "d.npz", "--atol", "inf"], "USE003"),
         (["--rtol", "1"], "USE005"),
         (["--atol", "1"], "USE005"),
-        (["--check", "d.npz", "--json"], "USE005"),
+        (["--check", "d.npz", "--format", "csv"], "USE005"),
+        (["--check", "d.npz", "--format", "sarfi"], "USE003"),
+        (["--check", "d.npz", "--json", "--format", "full"], "USE005"),
+        (["--check", "d.npz", "--ulps", "-1"], "USE003"),
+        (["--ulps", "1"], "USE005"),
     ],
 )
 def test_check_that_cannot_be(options: list[str], code: str, cli_inside: Cli, here: Path) -> None:

@@ -99,7 +99,6 @@ TEXTS = {
 }
 
 
-@pytest.mark.xfail(reason="an index may make more dims than NumPy has", strict=False)
 def test_a_thousand_dims(cli_inside: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.net").write_text(net("x[" + ", ".join(["None"] * 1000) + "]"))
     refused(cli_inside("eval", "m.net", cwd=tmp_path), "SHP107")
@@ -170,7 +169,6 @@ def test_errors_are_counted_when_there_are_many(cli_inside: Cli, tmp_path: Path)
     assert len(ran.err) < 50_000
 
 
-@pytest.mark.xfail(reason="names are printed whole", strict=False)
 def test_names_are_cut_when_they_are_long(cli_inside: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.net").write_text(net("a" * 1_000_000))
     for arguments in (["m.net"], ["-e", "x", "-i", "x=1", "--wrt", "w" * 100_000]):
@@ -316,7 +314,6 @@ def test_standard_input_twice(cli: Cli, double: Path) -> None:
     refused(cli("grad", "-", "-i", "x=@-", cwd=double, stdin=(double / "double.net").read_bytes()), "DAT", "USE")
 
 
-@pytest.mark.xfail(reason="--check prints the names of its file as they are", strict=False)
 def test_names_in_data_do_not_reach_the_terminal(cli_inside: Cli, double: Path) -> None:
     """Neither colours nor a turned writing direction come from the names in a file."""
     (double / "x.json").write_text(json.dumps({"a\x1b[31m\u202eb": [1]}))

@@ -148,7 +148,7 @@ def test_written_and_compared(cli_inside: Cli, here: Path) -> None:
     assert cli_inside(*given, "--check", "t.npz", cwd=here).done().out == ""
     other = cli_inside(*TWO, "--tangent", "x=[1, 0, 2]", "--value", "--check", "t.npz", cwd=here)
     assert other.code == 1
-    assert other.out.startswith("h: 12, stored -12 at [2]; 1 of 3 elements differ")
+    assert other.out.startswith("error[NUM040]: h: 12, stored -12 at [2]; 1 of 3 elements differ")
 
 
 @pytest.mark.parametrize(
