@@ -15,7 +15,18 @@ from gradcli.interp.files import decode, read_source
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
 from gradcli.record import replace
-from gradcli.request import CaseResult, CheckResult, Comparison, Entry, ModelFile, Request, Result, Stage, Tolerance
+from gradcli.request import (
+    CaseResult,
+    CheckResult,
+    Comparison,
+    Difference,
+    Entry,
+    ModelFile,
+    Request,
+    Result,
+    Stage,
+    Tolerance,
+)
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Source, fail, listed, nearest
 
@@ -54,7 +65,7 @@ def open_program(file: ModelFile, request: Request) -> Program:
         return Program.of_expression(source, Path(), options)
     on_disk = file.path is not None and str(file.path) != "-"
     base = file.path.parent if on_disk and file.path is not None else Path()
-    return Program(source, base, options, file.path if on_disk else None)
+    return Program(source, base, options, file.path if on_disk else None, file.read)
 
 
 def read_consts(given: Sequence[tuple[str, str]]) -> dict[str, ast.Expr]:
@@ -311,6 +322,18 @@ def compare(result: Result, reference_path: str, tolerance: Tolerance) -> Compar
     from gradcli.comparing import compare_result
 
     return compare_result(result, reference_path, tolerance)
+
+
+def diff(left: str, right: str, request: Request, tolerance: Tolerance, *, structure_only: bool = False) -> Difference:
+    """Compare two models (`REV:model.net` for one of the past), or two stored results. Raises ModelError."""
+    from gradcli.diffing import diff_models, diff_stored, model_of, refuse_mixed
+
+    one, two = model_of(left), model_of(right)
+    if (one is None) != (two is None):
+        raise refuse_mixed(left, right)
+    if one is None or two is None:
+        return diff_stored(left, right, tolerance)
+    return diff_models(one, two, request, tolerance, structure_only=structure_only)
 
 
 # ── the house ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,8 +9,8 @@ from __future__ import annotations
 from gradcli.interp.cases import prepare_case
 from gradcli.interp.program import Program
 from gradcli.interp.recursion import recursions
-from gradcli.interp.symbolic import check_net
-from gradcli.request import CheckedNet, CheckResult, ModelFile, Request
+from gradcli.interp.symbolic import prove
+from gradcli.request import CheckedNet, CheckResult, ModelFile, Request, ShapedLine
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import USAGE, Diagnostic, ModelError, nearest
 
@@ -93,7 +93,7 @@ def _check_net(program: Program, decl: ast.Net, found: list[Diagnostic]) -> Chec
     name = decl.name.id
     signature = tuple((i.name.id, " ".join(i.type.span.text.split()) if i.type else "") for i in decl.inputs)
     try:
-        inputs, params, outputs, conditions = check_net(program.scope, program.options, decl)
+        proved = prove(program.scope, program.options, decl)
     except LookupError as reason:
         return CheckedNet(name, signature, (), (), (), skipped=str(reason.args[0]))
     except ModelError as error:
@@ -101,9 +101,11 @@ def _check_net(program: Program, decl: ast.Net, found: list[Diagnostic]) -> Chec
             return CheckedNet(name, signature, (), (), (), skipped=error.diagnostics[0].message)
         found.extend(error.diagnostics)
         return CheckedNet(name, (), (), (), (), skipped="it has errors")
-    made = dict(inputs)
-    inputs = [(each, made.get(each, written)) for each, written in signature]
-    return CheckedNet(name, tuple(inputs), tuple(params), tuple(outputs), tuple(conditions))
+    made = dict(proved.inputs)
+    inputs = tuple((each, made.get(each, written)) for each, written in signature)
+    conditions = tuple(condition.text for condition in proved.conditions)
+    lines = tuple(ShapedLine(line.span, line.name, line.type) for line in proved.lines)
+    return CheckedNet(name, inputs, proved.params, proved.outputs, conditions, lines=lines)
 
 
 def _check_consts(program: Program, found: list[Diagnostic]) -> None:

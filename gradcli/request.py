@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli.record import field, record
-from gradcli.syntax.diagnostics import Diagnostic, Span
+from gradcli.syntax.diagnostics import Diagnostic, Source, Span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,9 +160,15 @@ class Worst:
         """`off by 0.5, 6e-02 of it, 2 ulps`"""
         texts = [f"off by {self.absolute:.3g}", f"{self.relative:.2g} of it"]
         if self.ulps is not None:
-            count = str(self.ulps) if self.ulps < 1_000_000 else f"{float(self.ulps):.2g}"
-            texts.append(f"{count} ulp{'' if self.ulps == 1 else 's'}")
+            texts.append(f"{self.steps} ulp{'' if self.ulps == 1 else 's'}")
         return ", ".join(texts)
+
+    @property
+    def steps(self) -> str:
+        """`ulps` as text: `3`, `1.1e+15`; nothing between what are no two numbers."""
+        if self.ulps is None:
+            return ""
+        return str(self.ulps) if self.ulps < 1_000_000 else f"{float(self.ulps):.2g}"
 
     @property
     def share(self) -> str:
@@ -180,6 +186,50 @@ class Comparison:
     @property
     def ok(self) -> bool:
         return not self.diagnostics
+
+
+@record
+class Change:
+    """One place where the text of two models differs; `net` is empty for what belongs to the file."""
+
+    kind: Literal["changed", "added", "removed"]
+    what: str  # "line", "input", "result", "param", "layer", "net", "const", "dim", "loop", …
+    net: str
+    name: str  # of what has one
+    message: str  # `another type`; empty for what only one side has
+    left: Span | None
+    right: Span | None
+
+
+@record
+class Unlike:
+    """One array that differs: by its numbers where `worst` is there, else as `message` says."""
+
+    name: str
+    kind: str  # "value", "input", "param", or "array" of a stored result
+    message: str
+    worst: Worst | None = None
+    left: Span | None = None
+    right: Span | None = None
+
+
+@record
+class Difference:
+    """What `diff` found between `left` and `right`; `changes` or `unlike` is None where that was not compared."""
+
+    left: str
+    right: str
+    kind: Literal["models", "stored"]
+    net: str
+    nets: int  # how many nets, or arrays, were compared
+    arrays: int
+    changes: tuple[Change, ...] | None
+    unlike: tuple[Unlike, ...] | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        return not self.changes and not self.unlike
 
 
 @record
@@ -213,6 +263,16 @@ class CheckedNet:
     outputs: tuple[tuple[str, str], ...]
     conditions: tuple[str, ...]
     skipped: str = ""  # why it could not be checked alone
+    lines: tuple[ShapedLine, ...] = ()
+
+
+@record
+class ShapedLine:
+    """What a line binds, or with an empty name returns, and its type."""
+
+    span: Span
+    name: str
+    type: str
 
 
 @record(eq=False)
@@ -252,9 +312,13 @@ Stage = Literal["ast", "graph", "grad", "optimized"]
 
 @record
 class ModelFile:
-    """Where a model comes from: a path, `-` for standard input, or an expression given with `-e`."""
+    """Where a model comes from: a path, `-` for standard input, or an expression given with `-e`.
+
+    `text` and `read` stand for what is on disk where a revision is meant: of the model, and of what it imports.
+    """
 
     path: Path | None = None
     text: str | None = None
     name: str = ""
     expression: bool = False
+    read: Callable[[Path], Source] | None = None

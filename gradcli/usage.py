@@ -79,6 +79,13 @@ _ENTRIES = (
         "",
     ),
     Entry(
+        "ENV004",
+        "git is missing",
+        "`gradcli diff HEAD~1:model.net model.net` asks git for the model as it was, and there is no `git` on the path.",
+        "",
+        "",
+    ),
+    Entry(
         "ENV090",
         "memory ran out",
         "What a run needs is computed before it starts, and a run that cannot fit is refused then. This one was started "

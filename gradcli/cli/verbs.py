@@ -31,6 +31,7 @@ VERBS = {
         Verb("check", "gradcli.cli.trust", "Trust", "prove the shapes of models for all sizes, without data"),
         Verb("test", "gradcli.cli.trust", "Trust", "run the cases that live with models"),
         Verb("trace", "gradcli.cli.tracing", "Trust", "where a number went bad: the line of the first nan or inf"),
+        Verb("diff", "gradcli.cli.differing", "Trust", "what changed between two models, or two stored results"),
         Verb(
             "explain", "gradcli.cli.explaining", "Understanding", "how a gradient comes about: each adjoint's equation"
         ),

@@ -218,6 +218,10 @@ _PAGES = (
           "gradcli grad modle.net",
           "gradcli grad model.net"),
     Entry("DAT111", "not UTF-8 text", "A model is text in UTF-8.", "", ""),
+    Entry("DAT112", "no such revision", "`REV:model.net` is a model at a revision of the git repository that this folder "
+          "lies in: a commit, a branch, a tag, `HEAD~3`.",
+          "gradcli diff HAED:model.net model.net",
+          "gradcli diff HEAD:model.net model.net"),
 )  # fmt: skip
 
 CODES: dict[str, Entry] = {page.code: page for page in _PAGES}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gradcli.interp import arrays, expressions, names, static
+from gradcli.interp.listing import Listing
 from gradcli.interp.modules import hides, references, taken
 from gradcli.interp.operators import OPERATORS
 from gradcli.interp.scope import Binding, Frame, Instance, Region, Run, Scope
@@ -46,6 +47,7 @@ class Elaborator:
         self.operators = OPERATORS
         self.result_names: dict[int, tuple[str, ...]] = {}
         self.on_expect: Any = None
+        self.listing = Listing()
         self._prelude: Scope | None = None
         self._memo_types: dict[str, str] = {}
         self.run = Run(Region(Builder()))
@@ -299,6 +301,13 @@ class Elaborator:
             raise fail("NAM003", f"`{name.id}` is a net of this file and cannot be hidden", name.span, others=others)
         if taken(name.id):
             raise ModelError(hides(name))
+
+    def bind(self, frame: Frame, target: ast.Name, value: Any) -> None:
+        """A line of the model binds a name."""
+        if isinstance(value, Arr):
+            self.name_line(frame, target.id, value)
+        self.listing.bound(frame.net, target, value)
+        frame.bind(target.id, value, target.span)
 
     def name_line(self, frame: Frame, name: str, value: Arr) -> None:
         """Remember the value of a named line, for `--at` and for readers of graphs."""

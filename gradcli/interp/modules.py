@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from gradcli.ir.aval import DTYPES
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, Source, fail, nearest
 
+Read = Callable[[Path], Source]
 
-def load_scope(source: Source, base: Path, path: Path | None = None) -> Scope:
-    """The scope of a file with all that it imports, read breadth first.
+
+def load_scope(source: Source, base: Path, path: Path | None = None, read: Read | None = None) -> Scope:
+    """The scope of a file with all that it imports, read breadth first; by `read` where it is not what is on disk.
 
     Raises ModelError for syntax errors, unknown editions (EDN001), names defined twice (NAM004), imports that are
     missing (NAM006) or form a cycle (NAM005).
@@ -28,7 +31,7 @@ def load_scope(source: Source, base: Path, path: Path | None = None) -> Scope:
             key = _resolve(target, item)
             inner = files.get(key)
             if inner is None:
-                inner = files[key] = _read(_open(target, item), target.parent, f"{scope.prefix}{item.alias.id}.")
+                inner = files[key] = _read(_open(target, item, read), target.parent, f"{scope.prefix}{item.alias.id}.")
                 work.append(inner)
             scope.imports[item.alias.id] = (item, inner)
     _refuse_cycles(main)
@@ -54,11 +57,11 @@ def load_prelude() -> Scope:
     return scope
 
 
-def _open(target: Path, item: ast.Import) -> Source:
+def _open(target: Path, item: ast.Import, read: Read | None) -> Source:
     from gradcli.interp.files import read_source
 
     try:
-        return read_source(target, shown=str(target), imported=True)
+        return read_source(target, shown=str(target), imported=True) if read is None else read(target)
     except ModelError as error:
         first = error.diagnostics[0]
         guess = None

@@ -69,7 +69,9 @@ def declare_param(ctx: Elaborator, frame: Frame, statement: ast.Param) -> None:
             help="a layer for each size has params of its own: `layer`",
         )
     assert info.arr is not None
-    frame.bind(statement.name.id, Arr(info.arr.value, dims), statement.name.span, "param")
+    made = Arr(info.arr.value, dims)
+    ctx.listing.bound(frame.net, statement.name, made)
+    frame.bind(statement.name.id, made, statement.name.span, "param")
 
 
 def _refuse_twice(frame: Frame, name: ast.Name) -> None:

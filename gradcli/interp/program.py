@@ -70,8 +70,15 @@ class Prepared:
 class Program:
     """One model file, and what the user changes in it."""
 
-    def __init__(self, source: Source, base: Path, options: Options | None = None, path: Path | None = None) -> None:
-        self.scope = load_scope(source, base, path)
+    def __init__(
+        self,
+        source: Source,
+        base: Path,
+        options: Options | None = None,
+        path: Path | None = None,
+        read: Callable[[Path], Source] | None = None,
+    ) -> None:
+        self.scope = load_scope(source, base, path, read)
         self.options = options or Options()
         self._refuse_unknown_consts()
         self._try_overrides()

@@ -158,6 +158,7 @@ class _Saved:
         self.ctx, self.frame = ctx, frame
         self.names, self.dims, self.renames = dict(frame.names), dict(frame.dims), dict(frame.renames)
         self.n_errors, self.n_notes = len(ctx.run.errors), len(ctx.run.notes)
+        self.listed = ctx.listing.saved()
 
     def restore(self) -> None:
         del self.ctx.run.errors[self.n_errors :], self.ctx.run.notes[self.n_notes :]
@@ -166,6 +167,7 @@ class _Saved:
         self.frame.dims.update(self.dims)
         self.frame.renames.clear()
         self.frame.renames.update(self.renames)
+        self.ctx.listing.restore(self.listed)
 
     def restore_names(self) -> None:
         self.frame.names.clear()

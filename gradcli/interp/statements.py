@@ -104,7 +104,9 @@ def _return(ctx: Elaborator, frame: Frame, statement: ast.Return) -> Any:
     names = tuple(expr.id if isinstance(expr, ast.Name) else "" for expr in statement.values)
     if len(values) == 1 and not isinstance(values[0], TupleV):
         ctx.result_names[id(frame.net)] = names
-    return make_tuple(values, names)
+    result = make_tuple(values, names)
+    ctx.listing.returned(frame.net, statement, result)
+    return result
 
 
 def _local_net(ctx: Elaborator, frame: Frame, statement: ast.Net) -> None:
@@ -154,9 +156,7 @@ def bind_target(ctx: Elaborator, frame: Frame, target: ast.Target, value: Any, s
     match target:
         case ast.Name():
             ctx.may_bind(frame, target)
-            if isinstance(value, Arr):
-                ctx.name_line(frame, target.id, value)
-            frame.bind(target.id, value, target.span)
+            ctx.bind(frame, target, value)
         case ast.TupleTarget():
             if not isinstance(value, TupleV | ListV):
                 raise fail(
@@ -205,5 +205,4 @@ def _assign_part(ctx: Elaborator, frame: Frame, statement: ast.Assign, target: a
         span = ctx.user_span(frame, target.span)
         raise fail(error.code, error.message, span, others=others, help=error.help) from None
     ctx.may_bind(frame, name)
-    ctx.name_line(frame, name.id, made)
-    frame.bind(name.id, made, name.span)
+    ctx.bind(frame, name, made)

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gradcli.interp import arrays, calls, names, types
 from gradcli.interp.elaborate import Elaborator, Options
+from gradcli.interp.listing import Listed, Listing
 from gradcli.interp.program import output_names, run_entry
 from gradcli.interp.scope import Frame, Scope
 from gradcli.interp.values import Arr, NetV
 from gradcli.ir.aval import Aval
-from gradcli.ir.dims import Name, Size, conditions, symbol
+from gradcli.ir.dims import Condition, Name, Size, conditions, symbol
+from gradcli.ir.graph import Graph
+from gradcli.record import record
 from gradcli.syntax import ast
 
-Checked = tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]], list[str]]
+Types = tuple[tuple[str, str], ...]  # a name and its type as text
 
 
-def check_net(scope: Scope, options: Options, decl: ast.Net) -> Checked:
-    """Elaborate a net with its named dims as symbols: inputs, params, outputs as text, and the conditions.
+@record(eq=False)
+class Proved:
+    """A net for all sizes under `conditions`; `names` says what the inputs of its graph are called, by their values."""
+
+    inputs: Types
+    params: Types
+    outputs: Types
+    conditions: tuple[Condition, ...]
+    graph: Graph
+    names: dict[int, str]
+    lines: tuple[Listed, ...]
+
+
+def prove(scope: Scope, options: Options, decl: ast.Net) -> Proved:
+    """Elaborate a net with its named dims as symbols.
 
     Where a type begins in `...`, once without leading dims and once with one. Raises ModelError; LookupError with
     a reason where the net can only be checked where it is used.
     """
     types = [each.type for each in decl.inputs if each.type is not None]
-    checked = _check_net(scope, options, decl, None)
+    proved = _prove(scope, options, decl, None)
     if any(isinstance(dim, ast.Ellipsis) for type_ in types for dim in type_.dims):
-        checked = _check_net(scope, options, decl, symbol("..."))
-    return checked
+        proved = _prove(scope, options, decl, symbol("..."))
+    return proved
 
 
-def _check_net(scope: Scope, options: Options, decl: ast.Net, lead: Size | None) -> Checked:
+def _prove(scope: Scope, options: Options, decl: ast.Net, lead: Size | None) -> Proved:
     ctx = Elaborator(scope, options)
+    ctx.listing = Listing(decl)
     instance = ctx.named_net(scope, decl.name.id)
     with conditions() as found:
         symbols = Frame(scope, instance.instance, net=decl)
@@ -51,13 +69,16 @@ def _check_net(scope: Scope, options: Options, decl: ast.Net, lead: Size | None)
         ctx.run.entry = instance.instance.path
         result = run_entry(ctx, net, bound, decl)
         outputs = calls.flat_arrays(ctx, result, decl.name.span)
-    names = output_names(ctx, decl, result)
-    params = [(net.instance.name(p), ctx.run.params[p].arr) for p in net.instance.params]
-    return (
-        [(name, str(arr)) for name, arr in bound.items()],
-        [(name, str(arr)) for name, arr in params],
-        [(name, str(arr)) for name, arr in zip(names, outputs, strict=True)],
-        [c.text for c in found],
+    params = {net.instance.name(p): ctx.run.params[p].arr for p in net.instance.params}
+    given = [(name, arr.value.id) for name, arr in (*bound.items(), *params.items()) if arr is not None]
+    return Proved(
+        _texts(bound.items()),
+        _texts(params.items()),
+        _texts(zip(output_names(ctx, decl, result), outputs, strict=True)),
+        tuple(found),
+        ctx.region.builder.finish([ctx.region.lift(arr.value) for arr in outputs]),
+        {place: name for name, place in given},
+        ctx.listing.lines(),
     )
 
 
@@ -72,6 +93,10 @@ def _name_dims(ctx: Elaborator, frame: Frame, type_: ast.Type | None) -> None:
             continue
         if names.find_dim(ctx, frame, expr.id) is None:
             frame.dims[expr.id] = (symbol(expr.id, Name(expr.id)), expr.span)
+
+
+def _texts(arrs: Iterable[tuple[str, Any]]) -> Types:
+    return tuple((name, str(arr)) for name, arr in arrs)
 
 
 def _symbolic_dims(ctx: Elaborator, frame: Frame, type_: ast.Type, lead: Size | None) -> tuple[Size, ...]:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gradcli.report.excerpts import Excerpt, Line, Mark, Text, excerpts
 from gradcli.report.forms import as_line
 from gradcli.report.signs import paint, printable, whole_words
-from gradcli.syntax.diagnostics import Diagnostic, Label
+from gradcli.syntax.diagnostics import Diagnostic, Label, Span
 
 
 def render_all(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> str:
@@ -34,9 +34,25 @@ def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
     kind, code = diagnostic.severity, diagnostic.code
     title = whole_words(diagnostic.message).replace("\n", "\n  ")
     lines = [f"{paint(f'{kind}[{code}]', kind, color=color)}{paint(f': {title}', 'bold', color=color)}"]
+    return "\n".join(line.rstrip() for line in [*lines, *_below(diagnostic, color)]) + "\n"
+
+
+def render_places(spans: Iterable[Span | None], *, color: bool = False) -> str:
+    """Excerpts of several places, each with its own carets; nothing for None."""
+    alone = [Diagnostic("", "", span) for span in spans if span is not None]
+    parts = [part for diagnostic in alone for part in excerpts(diagnostic)]
+    gutter = max((len(str(line.number)) for part in parts for line in part.lines), default=1)
+    rail = Rail(gutter, "error", color)
+    lines = [line for number, part in enumerate(parts) for line in rail.excerpt(part, first=number == 0)]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _below(diagnostic: Diagnostic, color: bool) -> list[str]:
+    """What stands below a headline."""
+    lines: list[str] = []
     parts = excerpts(diagnostic)
     gutter = max((len(str(line.number)) for part in parts for line in part.lines), default=1)
-    rail = Rail(gutter, kind, color)
+    rail = Rail(gutter, diagnostic.severity, color)
     for number, part in enumerate(parts):
         lines.extend(rail.excerpt(part, first=number == 0))
     remarks = [("note", note) for note in diagnostic.notes]
@@ -46,7 +62,7 @@ def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
         lines.append(rail.bar())
     for name, text in remarks:
         lines.extend(rail.remark(name, text))
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return lines
 
 
 def render_short(diagnostic: Diagnostic, *, color: bool = False) -> str:

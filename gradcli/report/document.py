@@ -66,7 +66,7 @@ def _part(result: Result, key: str) -> str:
     found = getattr(result, key)
     if found is None:
         return "null"
-    return _array_of(map(_ENTRIES[key], found)) if key in _ENTRIES else text([*found])
+    return list_of(map(_ENTRIES[key], found)) if key in _ENTRIES else text([*found])
 
 
 def result_csv(result: Result) -> str:
@@ -90,7 +90,7 @@ def tests_json(cases: Sequence[CaseResult]) -> str:
     lines = [_case(case) for case in cases]
     passed = sum(case.status == "passed" for case in cases)
     failed = len(cases) - passed
-    return f'{{"schema": "gradcli.test/1",\n "cases": {_array_of(lines)},\n "passed": {passed}, "failed": {failed}}}\n'
+    return f'{{"schema": "gradcli.test/1",\n "cases": {list_of(lines)},\n "passed": {passed}, "failed": {failed}}}\n'
 
 
 def tests_jsonl(cases: Sequence[CaseResult]) -> str:
@@ -102,13 +102,13 @@ def checks_json(checks: Sequence[CheckResult]) -> str:
     """The document of `check`."""
     found = [diagnostic.severity for check in checks for diagnostic in check.diagnostics]
     counts = f'"errors": {found.count("error")}, "warnings": {found.count("warning")}'
-    return f'{{"schema": "gradcli.check/1",\n "files": {_array_of(map(_check, checks))},\n {counts}}}\n'
+    return f'{{"schema": "gradcli.check/1",\n "files": {list_of(map(_check, checks))},\n {counts}}}\n'
 
 
 def comparison_json(model: str, file: str, found: Sequence[Diagnostic]) -> str:
     """The document of `--check`."""
     head = text({"schema": "gradcli.compare/1", "model": model, "file": file, "equal": not found})[1:-1]
-    return f'{{{head},\n "differences": {_array_of(text(as_json(diagnostic)) for diagnostic in found)}}}\n'
+    return f'{{{head},\n "differences": {list_of(text(as_json(diagnostic)) for diagnostic in found)}}}\n'
 
 
 def _head(result: Result) -> dict[str, Any]:
@@ -121,7 +121,8 @@ def _head(result: Result) -> dict[str, Any]:
     }
 
 
-def _array_of(items: Iterable[str]) -> str:
+def list_of(items: Iterable[str]) -> str:
+    """A JSON list of texts that are JSON already, one on a line."""
     return "[" + ",\n  ".join(items) + "]"
 
 
