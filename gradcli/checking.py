@@ -7,9 +7,11 @@ conditions printed; then the entry net on the data that the file gives, and ever
 from __future__ import annotations
 
 from gradcli.interp.cases import prepare_case
+from gradcli.interp.listing import Listing
 from gradcli.interp.program import Program
 from gradcli.interp.recursion import recursions
 from gradcli.interp.symbolic import prove
+from gradcli.record import replace
 from gradcli.request import CheckedNet, CheckResult, ModelFile, Request, ShapedLine
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import USAGE, Diagnostic, ModelError, nearest
@@ -41,7 +43,9 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
     try:
         given = read_feeds(program, request)
         if request.net is not None or given or _fed(program):
-            found.extend(program.prepare(request.net, given).notes)
+            listing = Listing(program.entry(request.net))
+            found.extend(program.prepare(request.net, given, listing).notes)
+            checked = [_on_data(net, listing) for net in checked]
     except ModelError as error:
         found.extend(d for d in error.diagnostics if d.code not in ("DAT101", "NAM008"))
     for case in program.scope.cases if request.net is None else ():
@@ -50,6 +54,17 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
         except ModelError as error:
             found.extend(error.diagnostics)
     return CheckResult(program.scope.source.name, _some(_once(found)), tuple(checked))
+
+
+def _on_data(net: CheckedNet, listing: Listing) -> CheckedNet:
+    """Of a net that is not checked alone, the lines as they are on the data of the file."""
+    if net.lines or listing.net is None or net.name != listing.net.name.id:
+        return net
+    return replace(net, lines=_shaped(listing))
+
+
+def _shaped(listing: Listing) -> tuple[ShapedLine, ...]:
+    return tuple(ShapedLine(line.span, line.name, line.type) for line in listing.lines())
 
 
 def _some(found: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
@@ -104,8 +119,7 @@ def _check_net(program: Program, decl: ast.Net, found: list[Diagnostic]) -> Chec
     made = dict(proved.inputs)
     inputs = tuple((each, made.get(each, written)) for each, written in signature)
     conditions = tuple(condition.text for condition in proved.conditions)
-    lines = tuple(ShapedLine(line.span, line.name, line.type) for line in proved.lines)
-    return CheckedNet(name, inputs, proved.params, proved.outputs, conditions, lines=lines)
+    return CheckedNet(name, inputs, proved.params, proved.outputs, conditions, lines=_shaped(proved.listing))
 
 
 def _check_consts(program: Program, found: list[Diagnostic]) -> None:

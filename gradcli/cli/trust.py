@@ -35,6 +35,9 @@ def check_verb(
         option("--dtype", metavar="f16|f32|f64", callback=one_of("--dtype", ("f16", "f32", "f64")), panel="Model",
                help="Run the model's floats in that type."),
     ] = None,
+    shapes: Annotated[
+        bool, option("--shapes", panel="Output", help="Print every line with the shapes that it was proved to have.")
+    ] = False,
     form: Annotated[
         str | None,
         option("--format", metavar="FORMAT", callback=one_of("--format", FINDINGS), panel="Output",
@@ -52,10 +55,13 @@ def check_verb(
 
     Examples:
     gradcli check model.net
+    gradcli check model.net --shapes
     gradcli check models/ --format github
     """
     settle(voice)
     chosen = chosen_format(form, json=json) or "full"
+    if shapes and chosen not in ("full", "json"):
+        raise fail("USE005", f"`--format {chosen}` has no room for shapes", help="leave out `--shapes`, or use json")
     request = request_of(Model(None, None, net, const, dtype))
     if expression is not None:
         if paths:
@@ -66,7 +72,7 @@ def check_verb(
     from gradcli import api
 
     checks = api.check(files, request)
-    sys.stdout.write(_checks(checks, chosen, voice))
+    sys.stdout.write(_checks(checks, chosen, voice, shapes=shapes))
     if chosen == "full" and not voice.quiet and (text := findings_text(checks)):
         sys.stderr.write(text)
     severities = {diagnostic.severity for check in checks for diagnostic in check.diagnostics}
@@ -90,17 +96,17 @@ def _files(paths: list[str]) -> list[ModelFile]:
     return found
 
 
-def _checks(checks: list[CheckResult], form: str, voice: Voice) -> str:
+def _checks(checks: list[CheckResult], form: str, voice: Voice, *, shapes: bool) -> str:
     found = [(check.file, diagnostic) for check in checks for diagnostic in check.diagnostics]
     match form:
         case "full":
             color = colored(voice.color, sys.stdout)
-            texts = (check_text(check, color=color, quiet=voice.quiet) for check in checks)
+            texts = (check_text(check, color=color, quiet=voice.quiet, shapes=shapes) for check in checks)
             return "\n".join(text for text in texts if text)
         case "json":
             from gradcli.report import document
 
-            return document.checks_json(checks)
+            return document.checks_json(checks, shapes=shapes)
     from gradcli import __version__
     from gradcli.report import forms
 

@@ -107,19 +107,13 @@ def _around(mode: str, n: Size, before: int, after: int) -> tuple[list[Piece], i
 
 
 def _reach(n: Size, width: int) -> int:
-    """How far a reflection goes at once."""
-    if not isinstance(n, Poly):
-        return min(width, int(n) - 1)
-    if not sizes.at_least(n, width + 1, "a reflection"):
-        raise ShapeError("SHP119", f"how often {width} elements of {n} are reflected depends on its size", (0,))
-    return width
+    """How far a reflection goes at once. For a symbol all at once: that has the same shape, and is not run."""
+    return width if isinstance(n, Poly) else min(width, int(n) - 1)
 
 
 def _turns(n: Size, before: int, after: int) -> Iterator[Piece]:
-    """The elements round and round."""
+    """The elements round and round; for a symbol once, which has the same shape."""
     if isinstance(n, Poly):
-        if not sizes.at_least(n, max(before, after), "wrapping"):
-            raise ShapeError("SHP119", f"how often {n} elements are gone round depends on their number", (0,))
         yield from ((n - before, before, 1), (0, n, 1), (0, after, 1))
         return
     size = int(n)
@@ -178,8 +172,6 @@ def _rolled(ctx: Elaborator, arr: Arr, axis: int, shift: Size) -> Arr:
         shift = int(shift) % int(n) if n else 0
     back = not isinstance(shift, Poly) and shift < 0
     front = n + shift if back else shift
-    if not sizes.at_least(n, -shift if back else shift, "roll"):
-        raise ShapeError("SHP119", f"how often {n} elements are gone round depends on their number", (0,))
     return _joined(ctx, arr, axis, [(n - front, front, 1), (0, n - front, 1)])
 
 

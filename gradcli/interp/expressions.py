@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gradcli.interp import arrays, indexing, names, params, refusal, static
 from gradcli.interp.dtypes import WEAK_FLOAT, WEAK_INT, rank_of, settle
 from gradcli.interp.scope import Frame, Instance
+from gradcli.interp.slicing import negative_loop_index
 from gradcli.interp.values import (
     POISON,
     Arr,
@@ -263,7 +264,7 @@ def _index(ctx: Elaborator, node: ast.Index, args: list[Any]) -> Any:
 
 def _member(members: tuple[Any, ...], index: int, base: Any) -> Any:
     if isinstance(index, LoopInt) and index < 0:
-        raise indexing.negative_loop_index(index)
+        raise negative_loop_index(index)
     if not -len(members) <= index < len(members):
         raise ShapeError("SHP108", f"index {int(index)} is out of range for {describe(base)}")
     return members[index]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli.interp import arrays
 from gradcli.interp.dtypes import rank_of, settle
-from gradcli.interp.static import unknown, whole
+from gradcli.interp.slicing import negative_loop_index, slice_item
+from gradcli.interp.static import whole
 from gradcli.interp.values import Arr, ListV, LoopArr, LoopInt, counted, describe, is_number
 from gradcli.ir import dims as sizes
 from gradcli.ir.constants import unpack
@@ -151,7 +152,7 @@ def make_plan(ctx: Elaborator, arr: Arr, items: list[Any]) -> Plan:
         size = next(dims)
         expanded.append(size)
         if isinstance(item, slice):
-            steps.append(_slice_item(item, size))
+            steps.append(slice_item(item, size))
         elif isinstance(item, Arr):
             steps.append((0, size, 1))
             gathers.append((axis, _written_index(ctx, item, size)))
@@ -265,7 +266,7 @@ def _position(item: Size, size: Size) -> Size:
     if isinstance(item, LoopInt) and item < 0:
         raise negative_loop_index(item)
     if isinstance(item, Poly):
-        if not sizes.at_least(size, item + 1, "an index"):
+        if not sizes.at_least(size, item + 1, "an index") or not sizes.at_least(item, 0, "an index"):
             raise ShapeError("SHP108", f"index {item} is out of range for a dim of size {size}", (0,))
         return item
     if item < 0:
@@ -275,67 +276,6 @@ def _position(item: Size, size: Size) -> Size:
     if not sizes.at_least(size, int(item) + 1, "an index"):
         raise ShapeError("SHP108", f"index {item} is out of range for a dim of size {size}", (0,))
     return int(item)
-
-
-def negative_loop_index(item: Size) -> ShapeError:
-    return ShapeError(
-        "SHP114",
-        f"an index that holds a loop variable counts from 0; here it is {item + 0}",
-        (),
-        "start the loop later, or shift the index",
-    )
-
-
-def _slice_item(item: slice, size: Size) -> tuple[Size, Size, int]:
-    """`start:stop:step` on a dim as (start, count, step). A symbolic dim records what must hold."""
-    step = 1 if item.step is None else whole(item.step)
-    if not isinstance(step, int) or step == 0:
-        raise ShapeError("SHP110", "the step of a slice is an integer other than 0")
-    bounds: list[Size | None] = []
-    for bound in (item.start, item.stop):
-        if bound is None:
-            bounds.append(None)
-            continue
-        position = whole(bound)
-        if position is None or isinstance(bound, Arr):
-            raise ShapeError(
-                unknown(bound),
-                f"the bounds of a slice are known integers, not {describe(bound)}",
-                (),
-                "a slice whose size depends on data has no shape; index by an array of fixed size",
-            )
-        if isinstance(bound, LoopInt) and bound < 0:
-            raise negative_loop_index(bound)
-        bounds.append(position)
-    first, last = bounds
-    if not isinstance(size, Poly) and not isinstance(first, Poly) and not isinstance(last, Poly):
-        start, stop, _ = slice(first, last, step).indices(int(size))
-        return start, len(range(start, stop, step)), step
-    return _symbolic_slice(first, last, step, size)
-
-
-def _symbolic_slice(start: Size | None, stop: Size | None, step: int, size: Size) -> tuple[Size, Size, int]:
-    def absolute(bound: Size | None, default: Size) -> Size:
-        if bound is None:
-            return default
-        place = size + int(bound) if not isinstance(bound, Poly) and bound < 0 else bound
-        if not sizes.at_least(size, place, "a slice") or not sizes.at_least(place, 0, "a slice"):
-            raise ShapeError("SHP108", f"the bound {bound} of a slice is out of range for a dim of size {size}", (0,))
-        return place
-
-    if step == 1 and start is None and stop is None:
-        return 0, size, 1
-    first = absolute(start, 0 if step > 0 else size - 1)
-    last = absolute(stop, size if step > 0 else -1)
-    length = last - first if step > 0 else first - last
-    if not sizes.at_least(length, 0, "a slice"):
-        return first, 0, step
-    count = sizes.divide(length, abs(step), "a slice with a step")
-    if count is None:
-        count = -(-int(length) // abs(step)) if not isinstance(length, Poly) else None
-    if count is None:
-        raise ShapeError("SHP108", f"a step of {step} does not divide {length} for any size", (0,))
-    return first, count, step
 
 
 def _same_shape(ctx: Elaborator, gathers: list[tuple[int, Any]]) -> tuple[tuple[int, Arr], ...]:

@@ -13,6 +13,7 @@ from typing import Any
 from gradcli.interp import arrays, calls, expressions, types
 from gradcli.interp.elaborate import Elaborator, Options
 from gradcli.interp.feeds import settle_dtype
+from gradcli.interp.listing import Listing
 from gradcli.interp.modules import load_scope
 from gradcli.interp.params import Computed
 from gradcli.interp.scope import Data, Scope
@@ -178,7 +179,7 @@ class Program:
             return None
         return self.feed_expression(item.value, item.value.span.text)
 
-    def prepare(self, net_name: str | None, given: Mapping[str, Feed]) -> Prepared:
+    def prepare(self, net_name: str | None, given: Mapping[str, Feed], listing: Listing | None = None) -> Prepared:
         """Elaborate the entry net on its inputs. Raises ModelError with every independent error.
 
         DAT101 lists the inputs that are missing, DAT102 those that the net does not have.
@@ -195,6 +196,7 @@ class Program:
                 help=f"did you mean `{guess}`?" if guess else None,
             )
         ctx = Elaborator(self.scope, self.options)
+        ctx.listing = listing or ctx.listing
         net = ctx.named_net(self.scope, decl.name.id)
         ctx.run.entry = net.instance.path
         if decl.statics:

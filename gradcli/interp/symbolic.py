@@ -7,7 +7,7 @@ from typing import Any
 
 from gradcli.interp import arrays, calls, names, types
 from gradcli.interp.elaborate import Elaborator, Options
-from gradcli.interp.listing import Listed, Listing
+from gradcli.interp.listing import Listing
 from gradcli.interp.program import output_names, run_entry
 from gradcli.interp.scope import Frame, Scope
 from gradcli.interp.values import Arr, NetV
@@ -30,7 +30,7 @@ class Proved:
     conditions: tuple[Condition, ...]
     graph: Graph
     names: dict[int, str]
-    lines: tuple[Listed, ...]
+    listing: Listing
 
 
 def prove(scope: Scope, options: Options, decl: ast.Net) -> Proved:
@@ -78,7 +78,7 @@ def _prove(scope: Scope, options: Options, decl: ast.Net, lead: Size | None) -> 
         tuple(found),
         ctx.region.builder.finish([ctx.region.lift(arr.value) for arr in outputs]),
         {place: name for name, place in given},
-        ctx.listing.lines(),
+        ctx.listing,
     )
 
 

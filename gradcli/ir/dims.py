@@ -1,8 +1,8 @@
 """Sizes of dims: integers when data is known, integer polynomials in symbols when it is not, with or without a name.
 
-A size is an `int` or a `Poly`; equal polynomials agree for all sizes. What holds for some sizes only (`n = 3`,
-`n ≥ 5`, `n even`) is assumed and recorded as a `Condition` by whoever opened `conditions()`; without a recorder it
-is refused. A size may carry a name (`NamedInt`, or `Poly.name`), which travels with it through shape rules that
+A size is an `int` or a `Poly`; equal polynomials agree for all sizes. What holds for some sizes only (`n ≥ 5`,
+`n must be 3`, `n even`) is assumed and recorded as a `Condition` by whoever opened `conditions()`; without a recorder
+it is refused. A size may carry a name (`NamedInt`, or `Poly.name`), which travels with it through shape rules that
 pass it along and is lost by arithmetic: that is how `mean(x, axis=batch)` finds its axis.
 """
 
@@ -155,7 +155,7 @@ def definite(size: Size) -> int:
 
 
 class Condition(NamedTuple):
-    """`n ≥ 5`, `2 * n = m`, `n even`; `why` says which rule needs it."""
+    """`n ≥ 5`, `n must be 3`, `2 * n = m`, `n even`; `why` says which rule needs it."""
 
     text: str
     why: str = ""
@@ -207,6 +207,14 @@ def equal(a: Size, b: Size, why: str = "") -> bool:
     left, right = (a, b) if isinstance(a, Poly) else (b, a)
     if never_zero(difference):
         return False
+    rest = dict(difference.terms)
+    constant = rest.pop((), Fraction(0))
+    if len(rest) == 1:  # c * n + constant = 0
+        ((monomial, coefficient),) = rest.items()
+        size = -constant / coefficient
+        if size < 0 or size.denominator != 1:
+            return False
+        return assume(f"{Poly({monomial: Fraction(1)})} must be {size}", why)
     return assume(f"{left} = {right}", why)
 
 
@@ -236,12 +244,14 @@ def at_least(a: Size, b: Size, why: str = "") -> bool:
     return assume(f"{a} ≥ {b}", why)
 
 
-def divide(a: Size, by: int, why: str = "") -> Size | None:
+def divide(a: Size, by: int | Fraction, why: str = "") -> Size | None:
     """`a / by` where it is whole: surely, or under a condition (`n even`); None where it is not."""
-    if not isinstance(a, Poly):
-        return a // by if by and a % by == 0 else None
     if by == 0:
         return None
+    if isinstance(by, Fraction) and by.denominator != 1:
+        a, by = a * by.denominator, by.numerator
+    if not isinstance(a, Poly):
+        return int(a // by) if a % by == 0 else None
     if by == 1:
         return a
     quotient = Poly({m: c / by for m, c in a.terms.items()})
@@ -263,9 +273,11 @@ def floor_divide(a: Size, by: int) -> Size | None:
 
 
 def quotient(a: Size, b: Size, why: str = "") -> Size | None:
-    """`a / b` for `reshape(x, [-1, b])`: whole, by a common factor of both, or under a condition."""
+    """`a / b` for `reshape(x, [-1, b])`: whole, by a common factor of both, or under a condition; b is not 0."""
     if not isinstance(b, Poly):
         return divide(a, int(b), why)
+    if not at_least(b, 1, why):
+        return None
     if a == b:
         return 1
     if len(b.terms) == 1 and isinstance(a, Poly):
@@ -277,8 +289,8 @@ def quotient(a: Size, b: Size, why: str = "") -> Size | None:
                 powers[symbol_] = powers.get(symbol_, 0) - power
             if any(power < 0 for power in powers.values()):
                 return None
-            terms[tuple(sorted((s, p) for s, p in powers.items() if p))] = coefficient / scale
-        return reduced(terms)
+            terms[tuple(sorted((s, p) for s, p in powers.items() if p))] = coefficient
+        return divide(reduced(terms), scale, why)
     return None
 
 

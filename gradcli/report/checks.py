@@ -6,36 +6,69 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from gradcli.report.diagnostics import render_all
-from gradcli.report.signs import paint, printable
-from gradcli.request import CaseResult, CheckedNet, CheckResult
+from gradcli.report.signs import CUT, columns, padded, paint, printable
+from gradcli.request import CaseResult, CheckedNet, CheckResult, ShapedLine
+from gradcli.syntax.diagnostics import Span
 
 WIDTH = 100  # of a list of params
+LONGEST = 48  # columns of a line beside its shapes
 STATUS = {"passed": "help", "failed": "error", "error": "error"}
 
 
-def check_text(check: CheckResult, *, color: bool, quiet: bool = False) -> str:
-    """Findings in full; then each net with its types and the sizes that it holds for."""
+def check_text(check: CheckResult, *, color: bool, quiet: bool = False, shapes: bool = False) -> str:
+    """Findings in full; then each net with its types and the sizes that it holds for, with `shapes` line by line."""
     text = render_all(check.diagnostics, color=color)
     if quiet or any(diagnostic.severity == "error" for diagnostic in check.diagnostics):
         return text
     lines = [paint(printable(check.file), "bold", color=color)]
     for net in check.nets:
-        lines.extend(f"  {line}" for line in _net(net))
+        lines.extend(f"  {line}" for line in _net(net, color=color, shapes=shapes))
     return "\n".join([*([text] if text else []), *lines]) + "\n"
 
 
-def _net(net: CheckedNet) -> Iterator[str]:
+def _net(net: CheckedNet, *, color: bool, shapes: bool) -> Iterator[str]:
     outputs = [aval for _, aval in net.outputs]
     results = outputs[0] if len(outputs) == 1 else f"({', '.join(outputs)})"
     yield f"net {net.name}({_typed(net.inputs)}){f' -> {results}' if outputs else ''}"
-    if net.params:
+    if shapes and net.lines:
+        yield from _lines(net.lines, color)
+    elif net.params:
         yield from wrap(_typed(net.params), WIDTH, initial_indent="  params ", subsequent_indent=" " * 9)
     if net.skipped:
         yield f"  not checked alone: {net.skipped}"
+        if shapes and net.lines:
+            yield "  the shapes are those on the data of the file"
     elif net.conditions:
         yield f"  holds where {', '.join(net.conditions)}"
     else:
         yield "  holds for all sizes"
+
+
+def _lines(lines: Sequence[ShapedLine], color: bool) -> Iterator[str]:
+    """The text of every line that binds or returns something, and beside it the type of that."""
+    rows: dict[int, list[ShapedLine]] = {}
+    for line in lines:
+        rows.setdefault(line.span.line, []).append(line)
+    texts = {number: _cut(_text_of(row[0].span, number)) for number, row in rows.items()}
+    indent = min(len(text) - len(text.lstrip()) for text in texts.values())
+    number_width, width = len(str(max(rows))), max(columns(text) for text in texts.values()) - indent
+    for number, row in rows.items():
+        head = f"{paint(f'{number:>{number_width}}', 'rail', color=color)}  {padded(texts[number][indent:], width)}"
+        types = [f"{line.name}: {line.type}" if line.name else line.type for line in row]
+        yield f"  {head}  {paint(types[0], 'help', color=color)}"
+        for text in types[1:]:
+            yield " " * (number_width + width + 6) + paint(text, "help", color=color)
+
+
+def _text_of(span: Span, number: int) -> str:
+    """A line as it is written; of `net f(x) = …` the expression only."""
+    text = span.source.line(number)
+    return text[span.column - 1 :] if text.lstrip().startswith("net ") else text
+
+
+def _cut(text: str) -> str:
+    shown = printable(text.expandtabs(4)).rstrip()
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}{CUT}"
 
 
 def _typed(names: Sequence[tuple[str, str]]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gradcli.report.findings import Finding, findings
 from gradcli.report.forms import as_json
-from gradcli.request import CaseResult, CheckedNet, CheckResult, Entry, Result
+from gradcli.request import CaseResult, CheckedNet, CheckResult, Entry, Result, ShapedLine
 from gradcli.syntax.diagnostics import Diagnostic
 
 
@@ -98,11 +98,12 @@ def tests_jsonl(cases: Sequence[CaseResult]) -> str:
     return "".join(f"{_case(case)}\n" for case in cases)
 
 
-def checks_json(checks: Sequence[CheckResult]) -> str:
-    """The document of `check`."""
+def checks_json(checks: Sequence[CheckResult], *, shapes: bool = False) -> str:
+    """The document of `check`; with `shapes` every net has its lines."""
     found = [diagnostic.severity for check in checks for diagnostic in check.diagnostics]
     counts = f'"errors": {found.count("error")}, "warnings": {found.count("warning")}'
-    return f'{{"schema": "gradcli.check/1",\n "files": {list_of(map(_check, checks))},\n {counts}}}\n'
+    files = list_of(_check(check, shapes) for check in checks)
+    return f'{{"schema": "gradcli.check/1",\n "files": {files},\n {counts}}}\n'
 
 
 def comparison_json(model: str, file: str, found: Sequence[Diagnostic]) -> str:
@@ -185,17 +186,17 @@ def _case(case: CaseResult) -> str:
     return text(head | {"seconds": round(case.seconds, 6)})
 
 
-def _check(check: CheckResult) -> str:
+def _check(check: CheckResult, shapes: bool) -> str:
     return text(
         {
             "file": check.file,
             "diagnostics": [as_json(diagnostic) for diagnostic in check.diagnostics],
-            "nets": [_net(net) for net in check.nets],
+            "nets": [_net(net, shapes) for net in check.nets],
         }
     )
 
 
-def _net(net: CheckedNet) -> dict[str, Any]:
+def _net(net: CheckedNet, shapes: bool) -> dict[str, Any]:
     return {
         "name": net.name,
         "inputs": dict(net.inputs),
@@ -203,4 +204,8 @@ def _net(net: CheckedNet) -> dict[str, Any]:
         "outputs": [{"name": name, "type": aval} for name, aval in net.outputs],
         "conditions": [*net.conditions],
         "skipped": net.skipped or None,
-    }
+    } | ({"lines": [_line(line) for line in net.lines]} if shapes else {})
+
+
+def _line(line: ShapedLine) -> dict[str, Any]:
+    return {"line": line.span.line, "column": line.span.column, "name": line.name or None, "type": line.type}
