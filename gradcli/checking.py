@@ -43,7 +43,7 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
     try:
         given = read_feeds(program, request)
         if request.net is not None or given or _fed(program):
-            listing = Listing(program.entry(request.net))
+            listing = Listing(program.entry(request.net), request.dtype or "f64")
             found.extend(program.prepare(request.net, given, listing).notes)
             checked = [_on_data(net, listing) for net in checked]
     except ModelError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcli.interp.values import Arr, TupleV, flatten
+from gradcli.interp.values import Arr, TupleV, flatten, is_number
+from gradcli.ir.dims import Poly
 from gradcli.record import field, record
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Span
@@ -33,6 +34,7 @@ class Listing:
     """Collects what one net binds while it is elaborated; without a net, nothing."""
 
     net: ast.Net | None = None
+    weak_float: str = "f64"
     found: dict[tuple[int, str], tuple[Span, dict[str, None]]] = field(default_factory=dict)
 
     def bound(self, net: ast.Net | None, name: ast.Name, value: Any) -> None:
@@ -45,7 +47,7 @@ class Listing:
             self._keep(statement.span, "", value)
 
     def _keep(self, span: Span, name: str, value: Any) -> None:
-        text = _type(value)
+        text = self._type(value)
         if text:
             _, types = self.found.setdefault((span.start, name), (span, {}))
             types.pop(text, None)
@@ -64,10 +66,13 @@ class Listing:
         found = sorted(self.found.items(), key=lambda item: item[0])
         return tuple(Listed(span, name, tuple(types)) for (_, name), (span, types) in found)
 
-
-def _type(value: Any) -> str:
-    """`f32[batch, 50]`, `(f32[n], f32)`; nothing for a number, a list or a net."""
-    if isinstance(value, Arr):
-        return str(value)
-    leaves = flatten(value) if isinstance(value, TupleV) else []
-    return f"({', '.join(map(str, leaves))})" if leaves and all(isinstance(leaf, Arr) for leaf in leaves) else ""
+    def _type(self, value: Any) -> str:
+        """`f32[batch, 50]`, `(f32[n], f32)`; nothing for a list, a text or a net."""
+        if isinstance(value, Arr):
+            return str(value)
+        if isinstance(value, bool):
+            return "bool"
+        if is_number(value) or isinstance(value, Poly):
+            return self.weak_float if isinstance(value, float) else "i64"
+        leaves = [self._type(leaf) for leaf in flatten(value)] if isinstance(value, TupleV) else []
+        return f"({', '.join(leaves)})" if leaves and all(leaves) else ""

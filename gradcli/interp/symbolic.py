@@ -48,7 +48,7 @@ def prove(scope: Scope, options: Options, decl: ast.Net) -> Proved:
 
 def _prove(scope: Scope, options: Options, decl: ast.Net, lead: Size | None) -> Proved:
     ctx = Elaborator(scope, options)
-    ctx.listing = Listing(decl)
+    ctx.listing = Listing(decl, ctx.weak_float)
     instance = ctx.named_net(scope, decl.name.id)
     with conditions() as found:
         symbols = Frame(scope, instance.instance, net=decl)

@@ -10,8 +10,8 @@ from gradcli.report.signs import CUT, columns, padded, paint, printable
 from gradcli.request import CaseResult, CheckedNet, CheckResult, ShapedLine
 from gradcli.syntax.diagnostics import Span
 
-WIDTH = 100  # of a list of params
-LONGEST = 48  # columns of a line beside its shapes
+WIDTH = 78  # beside the indent of a net
+SHORTEST = 24  # columns that a line gets beside its shapes, however long these are
 STATUS = {"passed": "help", "failed": "error", "error": "error"}
 
 
@@ -29,7 +29,8 @@ def check_text(check: CheckResult, *, color: bool, quiet: bool = False, shapes: 
 def _net(net: CheckedNet, *, color: bool, shapes: bool) -> Iterator[str]:
     outputs = [aval for _, aval in net.outputs]
     results = outputs[0] if len(outputs) == 1 else f"({', '.join(outputs)})"
-    yield f"net {net.name}({_typed(net.inputs)}){f' -> {results}' if outputs else ''}"
+    head = f"net {net.name}({_typed(net.inputs)}){f' -> {results}' if outputs else ''}"
+    yield from wrap(head, WIDTH, subsequent_indent=" " * 4)
     if shapes and net.lines:
         yield from _lines(net.lines, color)
     elif net.params:
@@ -39,7 +40,7 @@ def _net(net: CheckedNet, *, color: bool, shapes: bool) -> Iterator[str]:
         if shapes and net.lines:
             yield "  the shapes are those on the data of the file"
     elif net.conditions:
-        yield f"  holds where {', '.join(net.conditions)}"
+        yield from wrap(f"  holds where {', '.join(net.conditions)}", WIDTH, subsequent_indent=" " * 14)
     else:
         yield "  holds for all sizes"
 
@@ -49,15 +50,18 @@ def _lines(lines: Sequence[ShapedLine], color: bool) -> Iterator[str]:
     rows: dict[int, list[ShapedLine]] = {}
     for line in lines:
         rows.setdefault(line.span.line, []).append(line)
-    texts = {number: _cut(_text_of(row[0].span, number)) for number, row in rows.items()}
+    texts = {number: printable(_text_of(row[0].span, number).expandtabs(4)).rstrip() for number, row in rows.items()}
     indent = min(len(text) - len(text.lstrip()) for text in texts.values())
-    number_width, width = len(str(max(rows))), max(columns(text) for text in texts.values()) - indent
-    for number, row in rows.items():
-        head = f"{paint(f'{number:>{number_width}}', 'rail', color=color)}  {padded(texts[number][indent:], width)}"
-        types = [f"{line.name}: {line.type}" if line.name else line.type for line in row]
-        yield f"  {head}  {paint(types[0], 'help', color=color)}"
-        for text in types[1:]:
-            yield " " * (number_width + width + 6) + paint(text, "help", color=color)
+    types = {number: [f"{x.name}: {x.type}" if x.name else x.type for x in row] for number, row in rows.items()}
+    digits, longest = len(str(max(rows))), max(columns(text) for row in types.values() for text in row)
+    room = max(WIDTH - digits - 6 - longest, SHORTEST)
+    shown = {number: _cut(text[indent:], room) for number, text in texts.items()}
+    width = max(map(columns, shown.values()))
+    for number, row_types in types.items():
+        head = f"{paint(f'{number:>{digits}}', 'rail', color=color)}  {padded(shown[number], width)}"
+        yield f"  {head}  {paint(row_types[0], 'help', color=color)}"
+        for text in row_types[1:]:
+            yield " " * (digits + width + 6) + paint(text, "help", color=color)
 
 
 def _text_of(span: Span, number: int) -> str:
@@ -66,9 +70,8 @@ def _text_of(span: Span, number: int) -> str:
     return text[span.column - 1 :] if text.lstrip().startswith("net ") else text
 
 
-def _cut(text: str) -> str:
-    shown = printable(text.expandtabs(4)).rstrip()
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}{CUT}"
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 1]}{CUT}"
 
 
 def _typed(names: Sequence[tuple[str, str]]) -> str:

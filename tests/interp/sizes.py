@@ -92,7 +92,10 @@ def a_slice(draw: Any, net: Net, known: list[str]) -> None:
 
 def a_reshape(draw: Any, net: Net, known: list[str]) -> None:
     name = net.some(draw)
-    dims = [draw(st.sampled_from(["-1", dim(draw, known)])), *(dim(draw, known) for _ in range(draw(st.integers(0, 2))))]
+    dims = [
+        draw(st.sampled_from(["-1", dim(draw, known)])),
+        *(dim(draw, known) for _ in range(draw(st.integers(0, 2)))),
+    ]
     net.bind(f"reshape({name}, [{', '.join(draw(st.permutations(dims)))}])", len(dims))
 
 
@@ -159,12 +162,13 @@ def an_arrangement(draw: Any, net: Net, known: list[str]) -> None:
     rank, amount = net.ranks[one], draw(st.integers(0, 3))
     text, grown = draw(
         st.sampled_from([
-            (f"pad({one}, {amount})", 0), (f'pad({one}, {amount}, mode="edge")', 0), (f"roll({one}, {amount}, axis=0)", 0),
+            (f"pad({one}, {amount})", 0), (f'pad({one}, {amount}, mode="edge")', 0),
+            (f"roll({one}, {amount}, axis=0)", 0), (f"softmax({one}, axis=0)", 0),
             (f'pad({one}, {amount}, mode="reflect")', 0), (f'pad({one}, {amount}, mode="wrap")', 0),
             (f"flip({one}, axis=0)", 0), (f"repeat({one}, {amount}, axis=0)", 0), (f"tile({one}, {amount + 1})", 0),
             (f"flatten({one})", 1 - rank), (f"expand_dims({one}, 0)", 1), (f"squeeze({one}, axis=0)", -1),
             (f"cumsum({one}, axis=0)", 0), (f"take({one}, [0, {amount}], axis=0)", 0), (f"diag({one})", 3 - 2 * rank),
-            (f"tril({one})", 0), (f"trace({one})", -rank), (f"outer({one}, {one})", 2 - rank), (f"softmax({one}, axis=0)", 0),
+            (f"tril({one})", 0), (f"trace({one})", -rank), (f"outer({one}, {one})", 2 - rank),
         ])
     )  # fmt: skip
     net.bind(text, rank + grown)
@@ -240,8 +244,8 @@ def holds(condition: str, sizes: dict[str, int]) -> bool:
 
 
 def value(text: str, sizes: dict[str, int]) -> Fraction:
-    exact = re.sub(r"(?<![\w.])\d+", lambda number: f"Fraction({number[0]})", re.sub(r"\*\* ?\d+", lambda p: p[0].replace("** ", "**"), text))
-    exact = re.sub(r"\*\*Fraction\((\d+)\)", r"**\1", exact)
+    """A polynomial as it is printed, `3 * n**2 / 2 - 1`, with sizes for its symbols."""
+    exact = re.sub(r"(\*\*)?\b(\d+)", lambda found: found[0] if found[1] else f"Fraction({found[2]})", text)
     return Fraction(eval(exact, {"__builtins__": {}, "Fraction": Fraction}, sizes))
 
 
@@ -251,7 +255,7 @@ def shape(kind: str, sizes: dict[str, int]) -> tuple[str, tuple[Fraction, ...]]:
     return dtype, tuple(value(part.rpartition("=")[2], sizes) for part in dims.split(", ") if part)
 
 
-def run(text: str, proved: Proved | None, sizes: dict[str, int]) -> dict[tuple[int, str], Any] | None:
+def run(text: str, sizes: dict[str, int]) -> dict[tuple[int, str], Any] | None:
     """The shape of every line, as it is where these are the sizes, of arrays that were computed; None if refused."""
     program = Program(Source("f.net", text), Path())
     decl = program.entry()
@@ -280,8 +284,8 @@ def special(proved: Proved | None, words: list[str]) -> Iterator[dict[str, int]]
     """Sizes to try: small ones, equal ones, and those at the bounds of the conditions."""
     numbers = {int(number) for c in (proved.conditions if proved else ()) for number in re.findall(r"\d+", c.text)}
     near = sorted({size for number in numbers for size in (number - 1, number, number + 1) if 0 <= size < 13})
-    yield from ({word: size for word in words} for size in (0, 1, 2, 3, 4, 6))
+    yield from (dict.fromkeys(words, size) for size in (0, 1, 2, 3, 4, 6))
     for word in words:
         for size in (0, 1, 2, 3, 4, 5, 6, *near):
-            for other in (1, 2, 3, 5):
-                yield {each: other for each in words} | {word: size}
+            for other in (1, 3):
+                yield dict.fromkeys(words, other) | {word: size}
