@@ -10,6 +10,7 @@ from gradcli.report.signs import CUT, columns, padded, paint, printable
 from gradcli.request import CaseResult, CheckedNet, CheckResult, ShapedLine
 from gradcli.syntax.diagnostics import Span
 
+PARAMS = 100  # columns of a list of params
 WIDTH = 78  # beside the indent of a net
 SHORTEST = 24  # columns that a line gets beside its shapes, however long these are
 STATUS = {"passed": "help", "failed": "error", "error": "error"}
@@ -34,7 +35,7 @@ def _net(net: CheckedNet, *, color: bool, shapes: bool) -> Iterator[str]:
     if shapes and net.lines:
         yield from _lines(net.lines, color)
     elif net.params:
-        yield from wrap(_typed(net.params), WIDTH, initial_indent="  params ", subsequent_indent=" " * 9)
+        yield from wrap(_typed(net.params), PARAMS, initial_indent="  params ", subsequent_indent=" " * 9)
     if net.skipped:
         yield f"  not checked alone: {net.skipped}"
         if shapes and net.lines:
