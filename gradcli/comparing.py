@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gradcli.closeness import compare_arrays
 from gradcli.data.files import printable
 from gradcli.data.read import open_archive, open_array
-from gradcli.closeness import compare_arrays
 from gradcli.record import record
 from gradcli.request import Comparison, Entry, Result, Tolerance, Worst
 from gradcli.syntax.diagnostics import Diagnostic, Label, Span, nearest

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gradcli.api import machine_of, open_program, read_feeds, read_params
+from gradcli.closeness import compare_arrays
 from gradcli.data.files import printable
 from gradcli.engine import Machine
 from gradcli.interp.program import Feed, Prepared, Program
 from gradcli.interp.symbolic import Proved, prove
 from gradcli.ir.fingerprint import Table, fingerprint
-from gradcli.closeness import compare_arrays
 from gradcli.record import replace
 from gradcli.request import Change, Difference, Entry, ModelFile, Request, Result, Tolerance, Unlike
 from gradcli.revisions import at_revision
