@@ -38,7 +38,7 @@ def result_json(result: Result) -> str:
     lines = [", ".join(f"{text(key)}: {text(value)}" for key, value in head.items())]
     lines += [f'"{key}": {_part(result, key)}' for key in PARTS[result.verb]]
     if layers := findings(result.grads):
-        lines.append(f'"findings": {_array_of(map(_finding, layers))}')
+        lines.append(f'"findings": {list_of(map(_finding, layers))}')
     lines.append(f'"notes": {text([as_json(note) for note in result.notes])}')
     return "{" + ",\n ".join(lines) + "}\n"
 
