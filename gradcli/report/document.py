@@ -56,7 +56,7 @@ def _part(result: Result, key: str) -> str:
     found = getattr(result, key)
     if found is None:
         return "null"
-    return _array_of(map(_ENTRIES[key], found)) if key in _ENTRIES else text([*found])
+    return array_of(map(_ENTRIES[key], found)) if key in _ENTRIES else text([*found])
 
 
 def result_csv(result: Result) -> str:
@@ -80,7 +80,7 @@ def tests_json(cases: Sequence[CaseResult]) -> str:
     lines = [_case(case) for case in cases]
     passed = sum(case.status == "passed" for case in cases)
     failed = len(cases) - passed
-    return f'{{"schema": "gradcli.test/1",\n "cases": {_array_of(lines)},\n "passed": {passed}, "failed": {failed}}}\n'
+    return f'{{"schema": "gradcli.test/1",\n "cases": {array_of(lines)},\n "passed": {passed}, "failed": {failed}}}\n'
 
 
 def tests_jsonl(cases: Sequence[CaseResult]) -> str:
@@ -92,7 +92,7 @@ def checks_json(checks: Sequence[CheckResult]) -> str:
     """The document of `check`."""
     found = [diagnostic.severity for check in checks for diagnostic in check.diagnostics]
     counts = f'"errors": {found.count("error")}, "warnings": {found.count("warning")}'
-    return f'{{"schema": "gradcli.check/1",\n "files": {_array_of(map(_check, checks))},\n {counts}}}\n'
+    return f'{{"schema": "gradcli.check/1",\n "files": {array_of(map(_check, checks))},\n {counts}}}\n'
 
 
 def _head(result: Result) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _head(result: Result) -> dict[str, Any]:
     }
 
 
-def _array_of(items: Iterable[str]) -> str:
+def array_of(items: Iterable[str]) -> str:
     return "[" + ",\n  ".join(items) + "]"
 
 

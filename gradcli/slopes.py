@@ -1,0 +1,165 @@
+"""The slope of a function along a direction by central differences, with how far it can be trusted.
+
+    g(h) = (f(x + h v) - f(x - h v)) / 2h  =  f'(x; v) + c h² + …  + noise / h
+
+Each step is a tenth of the one before. Two of them give a value without the term in h² (Richardson):
+r(h) = (100 g(h/10) - g(h)) / 99. At large steps the terms left out decide, at small ones rounding; between them lies a
+plateau, where three values agree. Their spread is the error, so that no tolerance has to be guessed: the larger step
+errs by more than the middle one for what is left out, the smaller one for rounding.
+
+(Ridders 1982, "Accurate computation of F'(x) and F'(x) F''(x)"; Dennis & Schnabel 1983, 5.4 for the rounding.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradcli.held import Held, Near
+from gradcli.ir.aval import EPS
+from gradcli.ir.graph import Graph, Node
+from gradcli.ir.primitive import DataError
+from gradcli.record import record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+FIRST, LAST, FARTHEST = -2, -9, 4  # exponents of ten of the steps: first tried, smallest, and largest where it helps
+RATIO = 10.0
+SAFETY = 4.0  # times the spread of the plateau
+CLEAR = 1e-9  # a relative error below which no better step is looked for
+
+
+@record(eq=False)
+class Difference:
+    """One central difference: g, what rounding adds to it at least, and what lay between the two points."""
+
+    step: float
+    value: float
+    noise: float
+    kinks: tuple[Node, ...]
+    turns: tuple[Node, ...]
+
+    @property
+    def usable(self) -> bool:
+        return not self.kinks and self.value - self.value == 0  # finite
+
+
+@record(eq=False)
+class Slope:
+    """A slope and its error. `step` is 0 where no step was usable; then `kinks` tells what was in the way, and where
+    it does not either, the function is not finite beside the point. `turns` are loops that would stop elsewhere."""
+
+    value: float
+    error: float
+    step: float
+    kinks: tuple[Node, ...] = ()
+    turns: tuple[Node, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        return self.step > 0
+
+
+class Weighted:
+    """⟨ct, f⟩ near a point, for a graph whose outputs are all floats and have a cotangent each."""
+
+    def __init__(self, graph: Graph, arrays: Sequence[Array], cts: Sequence[Array]) -> None:
+        self.arrays = list(arrays)
+        self.held = Held(graph, arrays)
+        self.cts = [ct.astype("float64") for ct in cts]
+        self.eps = [EPS[out.dtype] for out in graph.outputs]
+
+    @property
+    def finite(self) -> bool:
+        """Whether the function is finite at the point."""
+        import numpy as np
+
+        return all(bool(np.isfinite(out).all()) for out in self.held.outputs)
+
+    def slope(self, ways: dict[int, Array], gradients: dict[int, Array]) -> Slope:
+        """Along `ways`, by the position of the input that moves. `gradients` are those believed in: what rounding made
+        of the way itself is made good with them."""
+        return plateau(lambda step: self.difference(step, ways, gradients))
+
+    def difference(self, step: float, ways: dict[int, Array], gradients: dict[int, Array]) -> Difference:
+        import numpy as np
+
+        plus, minus = list(self.arrays), list(self.arrays)
+        astray = 0.0
+        for k, way in ways.items():
+            x = self.arrays[k]
+            plus[k], minus[k] = (x + step * way).astype(x.dtype), (x - step * way).astype(x.dtype)
+            moved = (plus[k].astype("float64") - minus[k].astype("float64")) / (2 * step) - way
+            astray += float(np.vdot(np.where(moved == 0, 0.0, gradients[k]), moved))
+        try:
+            after, before = self.held.near(plus), self.held.near(minus)
+        except DataError:
+            return Difference(step, float("nan"), 0.0, (), ())
+        rise, noise = self._between(after, before)
+        return Difference(
+            step, rise / (2 * step) - astray, noise / (2 * step),
+            (*after.kinks, *before.kinks), (*after.turns, *before.turns),
+        )  # fmt: skip
+
+    def _between(self, after: Near, before: Near) -> tuple[float, float]:
+        """⟨ct, after - before⟩, and the rounding of what differs."""
+        import numpy as np
+
+        rise = noise = 0.0
+        with np.errstate(all="ignore"):
+            for ct, eps, a, b in zip(self.cts, self.eps, after.outputs, before.outputs, strict=True):
+                a, b = a.astype("float64"), b.astype("float64")
+                rise += float((ct * (a - b)).sum())
+                noise += eps * float((abs(ct) * np.maximum(abs(a), abs(b)) * (a != b)).sum())
+        return rise, noise
+
+
+def plateau(difference: Callable[[float], Difference]) -> Slope:
+    """The slope where it hangs least on the step. Smaller steps are tried until rounding takes over, larger ones where
+    rounding rules from the first step on."""
+    tried = [difference(RATIO**k) for k in range(FIRST, FIRST - 3, -1)]
+    if all(one.usable and one.value == one.noise == 0 for one in tried):
+        return Slope(0.0, 0.0, tried[-1].step)
+    best, stale = _best(tried), 0
+    for k in range(FIRST - 3, LAST - 1, -1):
+        tried.append(difference(RATIO**k))
+        found = _best(tried)
+        stale = stale + 1 if best is not None and found is not None and found.step == best.step else 0
+        best = found
+        if stale == 2 and best is not None and best.error <= CLEAR * abs(best.value):
+            break
+    for k in range(FIRST + 1, FARTHEST + 1):
+        if best is None or best.step < RATIO ** (k - 3.5) or best.error <= CLEAR * abs(best.value):
+            break
+        tried.insert(0, difference(RATIO**k))
+        best = _best(tried)
+    if best is not None:
+        return best
+    kinks = {id(node): node for one in tried for node in one.kinks}
+    return Slope(float("nan"), float("inf"), 0.0, tuple(kinks.values()))
+
+
+def _best(tried: Sequence[Difference]) -> Slope | None:
+    """Of the extrapolated values whose neighbours are known, that with the least spread.
+
+    A slope that is plain to see, far above its rounding and its spread, goes before one that is not: close to a pole,
+    large steps leap over it and give small numbers that mean nothing.
+    """
+    pairs = [
+        (one.step, (RATIO**2 * one.value - before.value) / (RATIO**2 - 1), one)
+        for before, one in zip(tried, tried[1:], strict=False)
+        if before.usable and one.usable
+    ]
+    found: list[tuple[bool, float, Slope]] = []
+    for k in range(1, len(pairs)):
+        step, value, at = pairs[k]
+        beside = [pairs[k - 1][1], *([pairs[k + 1][1]] if k + 1 < len(pairs) else [])]
+        if len(beside) == 1 and len(pairs) > 2:
+            continue
+        error = max(at.noise, *(abs(value - other) for other in beside))
+        plain = abs(value) > 1e3 * at.noise and abs(value) > 20 * error
+        found.append((not plain, error / abs(value) if plain else error, Slope(value, error, step, (), at.turns)))
+    return min(found, key=lambda one: one[:2])[2] if found else None
