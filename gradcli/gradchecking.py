@@ -83,28 +83,27 @@ def check_gradients(
     given = read_sens(program, prepared, replace_order(request, scene), widens=True)
     arrays = point_of(scene, prepared, machine)
     problems = list(problems_of(scene, prepared, request, given, arrays, machine, seed))
-    counts = [count_of(problem, problems, target, elements) for problem in problems for target in problem.targets]
+    counts = [count_of(problem, len(problems), target, elements) for problem in problems for target in problem.targets]
     talk.start(sum(counts) + len(counts))
+    at = {t.name: place_of([span]) if (span := prepared.origins.get(t.name)) else None for t in scene.targets}
+    left = iter(counts)
     rows: list[GradientCheck] = []
     duality: list[float | None] = []
-    found: list[Culprit] = []
-    left = iter(counts)
+    found: tuple[Culprit, ...] = ()
     for problem in problems:
         weighted = Weighted(problem.graph, problem.arrays, problem.cts)
-        at = {t.name: place_of([span]) if (span := prepared.origins.get(t.name)) else None for t in problem.targets}
         made = [
             check_target(problem, weighted, k, next(left), at[target.name], seed, talk.advance)
             for k, target in enumerate(problem.targets)
         ]
         rows += made
         duality.append(dual(problem, machine, seed))
-        off = duality[-1] is not None and duality[-1] > limit_of(problem)
-        if (off or any(row.verdict == "wrong" for row in made)) and not found:
+        if not found and (disagrees(problem, duality[-1]) or any(row.verdict == "wrong" for row in made)):
             found = culprits(problem.graph, problem.arrays, seed)
     return CheckedGradients(
         program.scope.source.name, prepared.net, program.scope.edition, request.dtype or "f64", seed,
         described(problems, given, request.order, seed), tuple(rows), by_order(problems, duality),
-        max(map(limit_of, problems)), tuple(found), tuple(notes_of(prepared, scene)),
+        max(map(limit_of, problems)), found, tuple(notes_of(prepared, scene)),
     )  # fmt: skip
 
 
@@ -147,10 +146,17 @@ def problems_of(
             for k, (label, out) in enumerate(zip(labels, graph.outputs, strict=True)):
                 one = Given("random", "", seed + k) if weighed is None else weighed[label]
                 cts.append(weights.array(one, out.aval, machine, "sens"))
-            wrt = [target.position for target in scene.targets]
-            back = outputs_from(reverse(graph, wrt, sens="inputs"), len(graph.outputs))
-            gradients = run_graph(back, [*arrays, *cts], machine)
-            yield Problem(prefix, labels, graph, arrays, cts, scene.targets, gradients)
+            yield problem_of(graph, arrays, cts, scene.targets, machine, prefix, labels)
+
+
+def problem_of(
+    graph: Graph, arrays: Sequence[Array], cts: Sequence[Array], targets: Sequence[Target], machine: Machine,
+    prefix: tuple[str, ...] = (), labels: Sequence[str] = (),
+) -> Problem:  # fmt: skip
+    """With the gradients that the engine computes. Raises ModelError DIF001, DIF002 or DIF008."""
+    wrt = [target.position for target in targets]
+    back = outputs_from(reverse(graph, wrt, sens="inputs"), len(graph.outputs))
+    return Problem(prefix, labels, graph, arrays, cts, targets, run_graph(back, [*arrays, *cts], machine))
 
 
 def functions(
@@ -172,13 +178,12 @@ def outputs_of(graph: Graph, positions: Sequence[int]) -> Graph:
     return without_dead(Graph(graph.inputs, graph.nodes, outputs, graph.n_values, graph.names))
 
 
-def count_of(problem: Problem, problems: Sequence[Problem], target: Target, asked: int | None) -> int:
-    """How many elements of a target are moved alone."""
+def count_of(problem: Problem, problems: int, target: Target, asked: int | None) -> int:
+    """How many elements of a target are moved alone, one of so many problems."""
     size = int(problem.arrays[target.position].size)
     if asked is not None:
         return min(size, asked)
-    rows = len(problems) * len(problem.targets)
-    most = WORK / (RUNS * max(work_of(problem.graph), 1)) / rows
+    most = WORK / (RUNS * max(work_of(problem.graph), 1)) / (problems * len(problem.targets))
     return min(size, max(LEAST, min(MOST, int(most))))
 
 
@@ -218,6 +223,10 @@ def dual(problem: Problem, machine: Machine, seed: int) -> float | None:
     return abs(sums[0] - sums[1]) / scale if scale else 0.0
 
 
+def disagrees(problem: Problem, apart: float | None) -> bool:
+    return apart is not None and apart > limit_of(problem)
+
+
 def limit_of(problem: Problem) -> float:
     """How far both modes may be apart: 1e-12 in f64, and as much coarser as the dtype is."""
     avals = [problem.graph.inputs[t.position].aval for t in problem.targets]
@@ -245,3 +254,29 @@ def described(
         for labels in last
         for k, label in enumerate(labels)
     )
+
+
+# ── a graph by itself ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def graph_problem(graph: Graph, arrays: Sequence[Array], seed: int = 0) -> Problem:
+    """The float outputs of a graph by its float inputs, under a random cotangent."""
+    from gradcli.data.random import random_sens
+
+    only = outputs_of(graph, float_outputs(graph, None))
+    avals = [out.aval for out in only.outputs]
+    cts = [random_sens(seed + k, tuple(map(int, aval.shape)), aval.dtype) for k, aval in enumerate(avals)]
+    floats = [k for k, value in enumerate(graph.inputs) if value.aval.is_float]
+    return problem_of(only, arrays, cts, [Target(f"input {k}", "input", k) for k in floats], Machine())
+
+
+def graph_agrees(graph: Graph, arrays: Sequence[Array], seed: int = 0, elements: int = MOST) -> bool:
+    """Whether the gradients of a graph agree with differences, and both modes with each other."""
+    from gradcli.onegradient import check_target
+
+    problem = graph_problem(graph, arrays, seed)
+    weighted = Weighted(graph=problem.graph, arrays=problem.arrays, cts=problem.cts)
+    for k in range(len(problem.targets)):
+        if check_target(problem, weighted, k, elements, None, seed, lambda name: None).verdict == "wrong":
+            return False
+    return not disagrees(problem, dual(problem, Machine(), seed))

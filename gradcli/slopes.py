@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FIRST, LAST, FARTHEST = -2, -9, 4  # exponents of ten of the steps: first tried, smallest, and largest where it helps
 RATIO = 10.0
-SAFETY = 4.0  # times the spread of the plateau
+SAFETY = 8.0  # times the error
 CLEAR = 1e-9  # a relative error below which no better step is looked for
 
 
@@ -143,7 +143,8 @@ def plateau(difference: Callable[[float], Difference]) -> Slope:
 
 
 def _best(tried: Sequence[Difference]) -> Slope | None:
-    """Of the extrapolated values whose neighbours are known, that with the least spread.
+    """Of the extrapolated values whose neighbours are known, that with the least error: its distance to these, and what
+    rounding is seen to do at the smaller steps (in proportion to 1/h), as three values may be close by chance.
 
     A slope that is plain to see, far above its rounding and its spread, goes before one that is not: close to a pole,
     large steps leap over it and give small numbers that mean nothing.
@@ -159,7 +160,8 @@ def _best(tried: Sequence[Difference]) -> Slope | None:
         beside = [pairs[k - 1][1], *([pairs[k + 1][1]] if k + 1 < len(pairs) else [])]
         if len(beside) == 1 and len(pairs) > 2:
             continue
-        error = max(at.noise, *(abs(value - other) for other in beside))
+        rounding = [abs(b[1] - a[1]) * b[0] / step for a, b in zip(pairs[k:], pairs[k + 1 :], strict=False)]
+        error = max(at.noise, *rounding, *(abs(value - other) for other in beside))
         plain = abs(value) > 1e3 * at.noise and abs(value) > 20 * error
         found.append((not plain, error / abs(value) if plain else error, Slope(value, error, step, (), at.turns)))
     return min(found, key=lambda one: one[:2])[2] if found else None
