@@ -1,7 +1,7 @@
 """`gradcheck`: is this gradient right?
 
-What is differentiated is φ = ⟨ct, f⟩ for a random cotangent ct; f are the float outputs or, for order n, one gradient of
-order n - 1. The gradient that `grad` computes, optimised and planned, is held against the slope of φ by central
+What is differentiated is φ = ⟨ct, f⟩ for a random cotangent ct; f are the float outputs or, for order n, one gradient
+of order n - 1. The gradient that `grad` computes, optimised and planned, is held against the slope of φ by central
 differences (`slopes.py`), of which every run keeps what `stop_gradient` stops and the turns of its loops (`held.py`):
 
 - along random directions of all elements at once, ±1 times the size of the array's numbers,
@@ -29,6 +29,7 @@ from gradcli.ir.cost import cost
 from gradcli.ir.graph import Graph
 from gradcli.ir.live import outputs_from, without_dead
 from gradcli.ir.region import regions
+from gradcli.onegradient import check_target, drawn
 from gradcli.placing import place_of
 from gradcli.record import record, replace
 from gradcli.request import CheckedGradients, Culprit, GradientCheck, Request
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 DUALITY = 1e-12  # in f64
+UNITS = 256  # of rounding, in narrower floats
 WORK = 4e9  # operations that single elements may take in all: a few seconds
 NODE = 6_000  # what calling one operator costs, in operations
 RUNS = 14  # of the model, for the slope along one direction
@@ -71,10 +73,10 @@ class Talk:
 
 
 def check_gradients(
-    program: Program, prepared: Prepared, request: Request, machine: Machine, *, seed: int, elements: int | None, talk: Talk
+    program: Program, prepared: Prepared, request: Request, machine: Machine, *,
+    seed: int, elements: int | None, talk: Talk,
 ) -> CheckedGradients:  # fmt: skip
     """Everything that `gradcheck` says. Raises ModelError as `grad` does."""
-    from gradcli.onegradient import check_target
     from gradcli.narrowing import culprits
 
     refuse_order(request.order)
@@ -193,9 +195,7 @@ def work_of(graph: Graph) -> int:
 
 
 def _calls(graph: Graph) -> int:
-    inner = (
-        (int(node.params.get("turns", 1)), region) for node in graph.nodes for region in regions(node).values()
-    )
+    inner = ((int(node.params.get("turns", 1)), region) for node in graph.nodes for region in regions(node).values())
     return len(graph.nodes) + sum(turns * _calls(region) for turns, region in inner)
 
 
@@ -206,11 +206,9 @@ def dual(problem: Problem, machine: Machine, seed: int) -> float | None:
     """|⟨ct, J v⟩ - ⟨Jᵀ ct, v⟩| over the terms that are added up; None where they are not finite."""
     import numpy as np
 
-    from gradcli.data.random import random_sens
-
     graph, wrt = problem.graph, [target.position for target in problem.targets]
     avals = [graph.inputs[k].aval for k in wrt]
-    ways = [random_sens(seed + 1_000 + k, tuple(map(int, a.shape)), a.dtype) for k, a in enumerate(avals)]
+    ways = drawn(avals, seed + 1_000)
     along = outputs_from(forward(graph, wrt), len(graph.outputs))
     pushed = run_graph(along, [*problem.arrays, *ways], machine)
     with np.errstate(all="ignore"):
@@ -228,9 +226,9 @@ def disagrees(problem: Problem, apart: float | None) -> bool:
 
 
 def limit_of(problem: Problem) -> float:
-    """How far both modes may be apart: 1e-12 in f64, and as much coarser as the dtype is."""
-    avals = [problem.graph.inputs[t.position].aval for t in problem.targets]
-    return DUALITY * max(EPS[aval.dtype] for aval in (*avals, *(out.aval for out in problem.graph.outputs))) / EPS["f64"]
+    """How far both modes may be apart: 1e-12 in f64, some units of rounding in narrower floats."""
+    ends = [*(problem.graph.inputs[t.position] for t in problem.targets), *problem.graph.outputs]
+    return max(DUALITY, UNITS * max(EPS[value.dtype] for value in ends))
 
 
 def by_order(problems: Sequence[Problem], duality: Sequence[float | None]) -> tuple[float | None, ...]:
@@ -261,22 +259,18 @@ def described(
 
 def graph_problem(graph: Graph, arrays: Sequence[Array], seed: int = 0) -> Problem:
     """The float outputs of a graph by its float inputs, under a random cotangent."""
-    from gradcli.data.random import random_sens
-
     only = outputs_of(graph, float_outputs(graph, None))
-    avals = [out.aval for out in only.outputs]
-    cts = [random_sens(seed + k, tuple(map(int, aval.shape)), aval.dtype) for k, aval in enumerate(avals)]
+    cts = drawn([out.aval for out in only.outputs], seed)
     floats = [k for k, value in enumerate(graph.inputs) if value.aval.is_float]
     return problem_of(only, arrays, cts, [Target(f"input {k}", "input", k) for k in floats], Machine())
 
 
 def graph_agrees(graph: Graph, arrays: Sequence[Array], seed: int = 0, elements: int = MOST) -> bool:
-    """Whether the gradients of a graph agree with differences, and both modes with each other."""
-    from gradcli.onegradient import check_target
-
+    """Whether the gradients of a graph are finite and agree with differences, and both modes with each other."""
     problem = graph_problem(graph, arrays, seed)
     weighted = Weighted(graph=problem.graph, arrays=problem.arrays, cts=problem.cts)
     for k in range(len(problem.targets)):
-        if check_target(problem, weighted, k, elements, None, seed, lambda name: None).verdict == "wrong":
+        row = check_target(problem, weighted, k, elements, None, seed, lambda name: None)
+        if row.verdict in ("wrong", "not finite"):
             return False
     return not disagrees(problem, dual(problem, Machine(), seed))

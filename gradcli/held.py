@@ -96,7 +96,7 @@ class Held:
         node = step.node
         if self._seen is not None and self._place is None:
             self._seen(node, operands)
-        if node.prim.stops:
+        if holds(node):
             return (self._kept(operands[0]),)
         params = node.params
         if inner := regions(node):
@@ -151,15 +151,24 @@ class _Region:
         return [self._held.goes_on(self._node, bool(made[0]))] if self._asks else made
 
 
+def holds(node: Node) -> bool:
+    """Whether a node's value is held: a `stop_gradient` of the model, not one by which a rule treats a single point."""
+    return node.prim.stops and not node.params.get("by_rule", False)
+
+
 def _steps(graph: Graph) -> list[_Step]:
     read = {value.id for value in graph.outputs}
+    moving = {*read}  # what outputs depend on, but for what is held: there a kink is none
     steps = []
     for node in reversed(graph.nodes):
+        matters = any(out.id in moving for out in node.outs)
+        if matters and not holds(node):
+            moving.update(value.id for value in node.inputs)
         wanted = tuple(out.id in read for out in node.outs)
         last = {value.id for value in node.inputs if value.id not in read}
         last |= {out.id for out, has in zip(node.outs, wanted, strict=True) if not has}
         read.update(value.id for value in node.inputs)
-        steps.append(_Step(node, wanted, tuple(last), _watched(node)))
+        steps.append(_Step(node, wanted, tuple(last), matters and _watched(node)))
     return steps[::-1]
 
 

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
 from gradcli.held import Held
-from gradcli.ir.aval import EPS
-from gradcli.ir.graph import Builder, Graph, Node
+from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.live import outputs_from
 from gradcli.ir.region import interpret, regions
-from gradcli.onegradient import One, Try, signs
+from gradcli.onegradient import One, Try, drawn, signs
 from gradcli.placing import own_span, place_of
 from gradcli.request import Culprit
 from gradcli.slopes import Weighted
@@ -29,9 +28,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+DUALITY, UNITS = 1e-12, 256  # how far both modes may be apart, and in units of rounding
 TURNS = 3  # on how many turns of a loop a node is tried
 SAME = 64  # and how many nodes of one operator, until one is at fault
-DUALITY = 1e-12
 WORDS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -65,7 +64,7 @@ def node_faults(node: Node, operands: Sequence[Array], seed: int) -> Iterator[Cu
     graph, arrays = _alone(node, operands)
     if not all(_finite(array) for array in arrays):
         return
-    weighted = Weighted(graph, arrays, _random([out.aval for out in graph.outputs], seed))
+    weighted = Weighted(graph, arrays, drawn([out.aval for out in graph.outputs], seed))
     if not weighted.finite:
         return
     for k, value in enumerate(graph.inputs):
@@ -78,7 +77,7 @@ def node_faults(node: Node, operands: Sequence[Array], seed: int) -> Iterator[Cu
         operand = next(n for n, name in enumerate(_names(node)) if name == graph.names[k])
         if tried.disagrees:
             yield _culprit(node, operand, "reverse", tried.found, tried.slope.value)
-        elif abs(pushed - tried.found) > DUALITY * tried.eps / EPS["f64"] * max(tried.size, abs(pushed)):
+        elif abs(pushed - tried.found) > max(DUALITY, UNITS * tried.eps) * max(tried.size, abs(pushed)):
             yield _culprit(node, operand, "forward", pushed, tried.found)
 
 
@@ -104,7 +103,8 @@ def _alone(node: Node, operands: Sequence[Array]) -> tuple[Graph, list[Array]]:
     """The node as a graph of its own. A constant stays one: rules look at it."""
     builder = Builder()
     builder.spans = node.spans
-    values, arrays = [], []
+    values: list[Value] = []
+    arrays: list[Array] = []
     for value, array, name in zip(node.inputs, operands, _names(node), strict=True):
         if value.node is not None and value.node.prim.name == "constant":
             values += builder.emit(value.node.prim, (), value.node.params)
@@ -117,12 +117,6 @@ def _alone(node: Node, operands: Sequence[Array]) -> tuple[Graph, list[Array]]:
 
 def _names(node: Node) -> list[str]:
     return [f"operand {k}" for k in range(len(node.inputs))]
-
-
-def _random(avals: Sequence[Any], seed: int) -> list[Array]:
-    from gradcli.data.random import random_sens
-
-    return [random_sens(seed + k, tuple(map(int, aval.shape)), aval.dtype) for k, aval in enumerate(avals)]
 
 
 def _finite(array: Array) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from gradcli.ir.aval import EPS
+from gradcli.ir.aval import EPS, Aval
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node
 from gradcli.placing import place_of
 from gradcli.record import record
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 FEW, MANY = 2, 4  # random directions: where all elements are moved alone, and where they are not
 ROUNDING = 64  # units of rounding that a gradient itself may be off
 SEEN = 0.1  # relative error from which on a slope tells nothing
+CLOSE = 1e-3  # and up to which it is believed where the gradient is not finite
+BAD = 16  # elements that are not finite, of which the slope is asked
 
 
 @record(eq=False)
@@ -34,6 +38,7 @@ class Try:
     scale: float  # how far step 1 goes
     eps: float
     index: tuple[int, ...] | None = None
+    smooth: bool = True  # asked only where the gradient is not finite
 
     @property
     def allowed(self) -> float:
@@ -41,11 +46,16 @@ class Try:
 
     @property
     def apart(self) -> float:
-        return abs(self.found - self.slope.value) if self.slope.known else 0.0
+        if not self.slope.known:
+            return 0.0
+        return abs(self.found - self.slope.value) if isfinite(self.found) else inf
 
     @property
     def disagrees(self) -> bool:
-        return self.slope.known and self.apart > self.allowed
+        """Also where the gradient is not finite, and the function plainly has a slope."""
+        if isfinite(self.found):
+            return self.slope.known and self.apart > self.allowed
+        return self.slope.known and self.smooth and self.slope.error <= CLOSE * abs(self.slope.value)
 
     @property
     def tells(self) -> bool:
@@ -67,8 +77,9 @@ class One:
         with np.errstate(all="ignore"):
             terms = np.where(way == 0, 0.0, self.gradient * way)
             slope = self.weighted.slope({self.position: way}, {self.position: self.gradient})
-            scale = float(abs(way).max())
-            return Try(float(terms.sum()), slope, float(abs(terms).sum()), scale, self.eps, index)
+            scale, found = float(abs(way).max()), float(terms.sum())
+            smooth = isfinite(found) or (slope.known and self.weighted.smooth({self.position: way}))
+            return Try(found, slope, float(abs(terms).sum()), scale, self.eps, index, smooth)
 
     def element(self, flat: int) -> Try:
         import numpy as np
@@ -101,7 +112,8 @@ def scales_of(x: Array) -> Array:
     size = np.where(np.isfinite(size), size, 0.0)
     largest = float(size.max(initial=0.0))
     usual = largest * float(np.sqrt(np.mean((size / largest) ** 2))) if largest else 1.0
-    return np.maximum(size, usual)
+    made: Array = np.maximum(size, usual)
+    return made
 
 
 def check_target(
@@ -131,9 +143,10 @@ def check_target(
             elements += [] if found is None else [found]
     every = [*wholes, *elements]
     lost = [element for element in every if not element.slope.known]
+    at_kinks = sum(not one.slope.known and isfinite(one.found) for one in elements)
     return GradientCheck(
         (*problem.prefix, target.name), target.kind, gradient.shape, dtype,
-        verdict(every, gradient, nonfinite, weighted.finite), len(elements), sum(not e.slope.known for e in elements),
+        verdict(every, gradient, nonfinite, weighted.finite), len(elements), at_kinks,
         len(wholes), nonfinite, worst_of(elements, gradient), at,
         kinks_of([node for one in lost for node in one.slope.kinks]),
         turns_of([node for one in every for node in one.slope.turns]),
@@ -157,7 +170,7 @@ def worst_of(elements: Sequence[Try], gradient: Array) -> WorstElement | None:
     """The element farthest from its gradient; one that disagrees before all that do not."""
     import numpy as np
 
-    known = [one for one in elements if one.slope.known]
+    known = [one for one in elements if one.slope.known and (isfinite(one.found) or one.disagrees)]
     if not known:
         return None
     worst = max(known, key=lambda one: (one.disagrees, one.apart / one.scale))
@@ -200,19 +213,28 @@ def signs(shape: tuple[int, ...], seed: int, *path: int) -> Array:
     return np.where(drawn < 0, -1.0, 1.0)
 
 
+def drawn(avals: Sequence[Aval], seed: int) -> list[Array]:
+    """Standard normal numbers, as `--sens random:SEED` draws them, SEED being one more for each."""
+    from gradcli.data.random import random_sens
+
+    return [random_sens(seed + k, tuple(map(definite, aval.shape)), aval.dtype) for k, aval in enumerate(avals)]
+
+
 def chosen(gradient: Array, count: int, seed: int) -> list[int]:
-    """Which elements are moved alone: all that are finite; else half of them the largest, half at random."""
+    """Which elements are moved alone: all; else half of them the largest, half at random. Few that are not finite."""
     import numpy as np
 
     from gradcli.data.random import initialise
 
-    size = np.where(np.isfinite(gradient), abs(gradient), -1.0).ravel()
-    if count >= size.size:
-        return [int(k) for k in np.flatnonzero(size >= 0)]
-    top = np.argpartition(-size, count // 2)[: count // 2]
-    order = np.argsort(initialise("normal", size.shape, "f64", seed=seed, path="elements"))
-    picked = dict.fromkeys([*top.tolist(), *order[:count].tolist()])
-    return sorted(k for k in list(picked)[:count] if size[k] >= 0)
+    finite = np.isfinite(gradient).ravel()
+    bad = np.flatnonzero(~finite)[:BAD].tolist() if count else []
+    if count >= gradient.size:
+        return sorted([*bad, *np.flatnonzero(finite).tolist()])
+    size = np.where(finite, abs(gradient.ravel()), -1.0)
+    top = np.argpartition(-size, count // 2)[: count // 2].tolist()
+    order = np.argsort(initialise("normal", size.shape, "f64", seed=seed, path="elements"))[:count].tolist()
+    picked = list(dict.fromkeys([*top, *order]))[:count]
+    return sorted([*bad, *(k for k in picked if finite[k])])
 
 
 def _only(way: Array, flat: Array) -> Array:

@@ -13,6 +13,7 @@ errs by more than the middle one for what is left out, the smaller one for round
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gradcli.held import Held, Near
@@ -84,6 +85,25 @@ class Weighted:
         of the way itself is made good with them."""
         return plateau(lambda step: self.difference(step, ways, gradients))
 
+    def smooth(self, ways: dict[int, Array]) -> bool:
+        """Whether the slopes on both sides come together as the step gets smaller: at a kink they do not."""
+        coarse, fine = (self._bend(RATIO**k, ways) for k in (FIRST, FIRST - 1))
+        return fine == 0 or fine < 0.5 * coarse
+
+    def _bend(self, step: float, ways: dict[int, Array]) -> float:
+        """|f(x + h v) - 2 f(x) + f(x - h v)| / h, weighted."""
+        here = Near(self.held.outputs, (), ())
+        beside = []
+        for sign in (1.0, -1.0):
+            moved = list(self.arrays)
+            for k, way in ways.items():
+                moved[k] = (moved[k] + sign * step * way).astype(moved[k].dtype)
+            try:
+                beside.append(self._between(self.held.near(moved), here)[0])
+            except DataError:
+                return float("nan")
+        return abs(beside[0] + beside[1]) / step
+
     def difference(self, step: float, ways: dict[int, Array], gradients: dict[int, Array]) -> Difference:
         import numpy as np
 
@@ -93,7 +113,8 @@ class Weighted:
             x = self.arrays[k]
             plus[k], minus[k] = (x + step * way).astype(x.dtype), (x - step * way).astype(x.dtype)
             moved = (plus[k].astype("float64") - minus[k].astype("float64")) / (2 * step) - way
-            astray += float(np.vdot(np.where(moved == 0, 0.0, gradients[k]), moved))
+            believed = np.where((moved == 0) | ~np.isfinite(gradients[k]), 0.0, gradients[k])
+            astray += float(np.vdot(believed, moved))
         try:
             after, before = self.held.near(plus), self.held.near(minus)
         except DataError:
@@ -151,7 +172,7 @@ def _best(tried: Sequence[Difference]) -> Slope | None:
     """
     pairs = [
         (one.step, (RATIO**2 * one.value - before.value) / (RATIO**2 - 1), one)
-        for before, one in zip(tried, tried[1:], strict=False)
+        for before, one in pairwise(tried)
         if before.usable and one.usable
     ]
     found: list[tuple[bool, float, Slope]] = []

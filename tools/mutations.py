@@ -18,6 +18,7 @@ from gradcli.ir.primitive import Primitive
 from gradcli.record import replace
 
 FACTOR = 1.0001  # small enough to be overlooked by a loose tolerance
+touched: list[int] = [0]  # how often a mutation has changed something
 Rule = Callable[..., tuple[Any, ...]]
 Change = Callable[[Primitive], Primitive]
 
@@ -82,7 +83,7 @@ def _of_results(rule: str, arity: int, results: int) -> Iterator[tuple[str, str,
         return
     count = results if rule == "jvp" else arity
     for k in range(count):
-        yield "sign", f"of {k}", _after(_at(k, lambda x: -x if isinstance(x, Value | int | float) else _scaled(x, -1.0)))
+        yield "sign", f"of {k}", _after(_at(k, lambda x: _scaled(x, -1.0)))
         yield "factor", f"of {k}", _after(_at(k, lambda x: _scaled(x, FACTOR)))
         yield "dropped", f"{k}", _after(_at(k, lambda x: None))
     for a, b in combinations(range(count), 2):
@@ -94,7 +95,13 @@ def _after(change: Callable[[list[Any]], list[Any]]) -> Callable[[Rule], Rule]:
 
 
 def _at(k: int, change: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
-    return lambda made: [change(x) if n == k and x is not None else x for n, x in enumerate(made)]
+    def changed(made: list[Any]) -> list[Any]:
+        if k < len(made) and made[k] is not None:
+            made[k] = change(made[k])
+            touched[0] += 1
+        return made
+
+    return changed
 
 
 def _scaled(x: Any, by: float) -> Any:
@@ -102,23 +109,29 @@ def _scaled(x: Any, by: float) -> Any:
         case define.Per():
             return define.Per(x.value * (1 / by))
         case define.Only():
-            return define.choose(x.condition, define.scalar(x.condition, by, "f64"), define.scalar(x.condition, 0.0, "f64"))
+            return define.choose(
+                x.condition, define.scalar(x.condition, by, "f64"), define.scalar(x.condition, 0.0, "f64")
+            )
     return x * by
 
 
 def _exchanged(a: int, b: int) -> Callable[[list[Any]], list[Any]]:
     def change(made: list[Any]) -> list[Any]:
-        made[a], made[b] = made[b], made[a]
+        if max(a, b) < len(made):
+            touched[0] += made[a] is not made[b]
+            made[a], made[b] = made[b], made[a]
         return made
 
     return change
 
 
 def _first_row(made: list[Any]) -> list[Any]:
+    touched[0] += 1
     return [apply("broadcast_to", _part(x, 0, 1), shape=x.shape) for x in made]
 
 
 def _turned_rows(made: list[Any]) -> list[Any]:
+    touched[0] += 1
     return [apply("concat", _part(x, 1, x.shape[0]), _part(x, 0, 1), axis=0) for x in made]
 
 
@@ -135,12 +148,12 @@ def _of_operands(rule: str, arity: int, results: int) -> Iterator[tuple[str, str
     if rule == "batch":
         return
     for k in range(arity):
-        yield "stale", f"the result in place of operand {k}", _given(rule, arity, lambda xs, outs, k=k: (_put(xs, k, outs[0]), outs))
-        yield "stale", f"operand {k} in place of the result", _given(rule, arity, lambda xs, outs, k=k: (xs, _put(outs, 0, xs[k])))
+        yield "stale", f"the result in place of operand {k}", _given(rule, _result_for(k))
+        yield "stale", f"operand {k} in place of the result", _given(rule, _operand_for(k))
         if rule == "jvp" and arity > 1:
             yield "dropped", f"tangent {k}", _without_tangent(k)
     for a, b in combinations(range(arity), 2):
-        yield "swapped", f"operands {a} and {b}", _given(rule, arity, lambda xs, outs, a=a, b=b: (_put(_put(xs, a, xs[b]), b, xs[a]), outs))
+        yield "swapped", f"operands {a} and {b}", _given(rule, _both_for(a, b))
 
 
 Residuals = tuple[tuple[Any, ...], tuple[Any, ...]]
@@ -149,10 +162,31 @@ Residuals = tuple[tuple[Any, ...], tuple[Any, ...]]
 def _put(values: Sequence[Any], k: int, value: Any) -> tuple[Any, ...]:
     """With another value at k, where it has the same shape and dtype."""
     fits = k < len(values) and values[k].aval == value.aval
+    touched[0] += fits and values[k] is not value
     return tuple(value if n == k and fits else old for n, old in enumerate(values))
 
 
-def _given(rule: str, arity: int, change: Callable[[Any, Any], Residuals]) -> Callable[[Rule], Rule]:
+Residual = Callable[[Any, Any], Residuals]
+
+
+def _result_for(k: int) -> Residual:
+    return lambda inputs, outs: (_put(inputs, k, outs[0]), outs) if k < len(inputs) else (inputs, outs)
+
+
+def _operand_for(k: int) -> Residual:
+    return lambda inputs, outs: (inputs, _put(outs, 0, inputs[k])) if k < len(inputs) else (inputs, outs)
+
+
+def _both_for(a: int, b: int) -> Residual:
+    def change(inputs: Any, outs: Any) -> Residuals:
+        if max(a, b) >= len(inputs):
+            return inputs, outs
+        return _put(_put(inputs, a, inputs[b]), b, inputs[a]), outs
+
+    return change
+
+
+def _given(rule: str, change: Residual) -> Callable[[Rule], Rule]:
     def changed(stated: Rule) -> Rule:
         def of_partials(*args: Any, **params: Any) -> tuple[Any, ...]:
             inputs, outs = change(args[:-1], args[-1:])
@@ -170,6 +204,7 @@ def _without_tangent(k: int) -> Callable[[Rule], Rule]:
     def changed(stated: Rule) -> Rule:
         def rule(tangents: Any, inputs: Any, outs: Any, **params: Any) -> tuple[Any, ...]:
             left = tuple(None if n == k else t for n, t in enumerate(tangents))
+            touched[0] += left != tuple(tangents)
             if all(t is None for t in left):
                 return (None,) * len(outs)
             return stated(left, inputs, outs, **params)
@@ -285,7 +320,10 @@ def intercepted(args: Sequence[Any], place: int, name: str, emission: Emission) 
             made = emission(builder, lambda given=inputs: emit(prim, given, params), inputs, dict(params or {}))
         finally:
             seen -= 1_000_000
-        return emit(prim, inputs, params) if made is None else made
+        if made is None:
+            return emit(prim, inputs, params)
+        touched[0] += 1
+        return made
 
     builder.emit = changed  # type: ignore[method-assign]
     try:

@@ -3,8 +3,19 @@
 import sys
 from typing import Annotated
 
-from gradcli.cli.options import Data, Engine, Model, Order, Selection, Voice, Weighting, chosen_format, option, request_of
-from gradcli.cli.options import one_of as one_of_these
+from gradcli.cli.options import (
+    Data,
+    Engine,
+    Model,
+    Order,
+    Selection,
+    Voice,
+    Weighting,
+    chosen_format,
+    one_of,
+    option,
+    request_of,
+)
 from gradcli.cli.speak import notes, settle
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, NO
@@ -30,7 +41,7 @@ def gradcheck_verb(
     ] = None,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of_these("--format", FORMATS), panel="Output",
+        option("--format", metavar="FORMAT", callback=one_of("--format", FORMATS), panel="Output",
                help="table (on a terminal), plain (elsewhere) or json."),
     ] = None,
     json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
@@ -58,9 +69,7 @@ def gradcheck_verb(
     api.start_single()
     shown = sys.stderr.isatty() and not voice.quiet
     with Bar(sys.stderr, enabled=shown, color=colored(voice.color, sys.stderr)) as bar:
-        found = api.gradcheck(
-            file, request, seed=seed, elements=elements, on_start=bar.start, on_piece=bar.advance
-        )
+        found = api.gradcheck(file, request, seed=seed, elements=elements, on_start=bar.start, on_piece=bar.advance)
     warned = notes(found.notes, voice)
     gradchecks.write(found, sys.stdout, chosen, color=colored(voice.color, sys.stdout))
     sys.stdout.flush()

@@ -60,7 +60,7 @@ def _power_partials(x: Value, y: Value, out: Value) -> tuple[Value | float | Non
     else:
         nowhere = apply("logical_not", apply("greater", apply("abs", x), 0.0))  # at 0, or nan
         safe = choose(apply("logical_and", same(y, 0.0), nowhere), scalar(x, 1.0), x)
-        by_x = choose(nowhere, apply("stop_gradient", y), y) * apply("pow", safe, y - 1.0)
+        by_x = choose(nowhere, apply("stop_gradient", y, by_rule=True), y) * apply("pow", safe, y - 1.0)
     log = apply("log", choose(same(x, 0.0), scalar(x, 1.0), x))
     return by_x, log * out
 
@@ -247,7 +247,7 @@ cast = general(
              Sample(([1, 2],), {"dtype": "f64"}), Sample(((2, 0),), {"dtype": "f64"})],
 )  # fmt: skip
 stop_gradient = general(
-    "stop_gradient", lambda x: (x,), lambda xp, x: x, no_dependence, view=True, stops=True, batch=shifted("stop_gradient"),
+    "stop_gradient", lambda x, *, by_rule=False: (x,), lambda xp, x, *, by_rule=False: x, no_dependence, view=True, stops=True, batch=shifted("stop_gradient"),
     doc="x, and no derivative flows into it, in any mode or order.", formula="none, by request",
     samples=[Sample(((2, 3),), differentiable=False)],
 )  # fmt: skip

@@ -31,7 +31,9 @@ def write(found: CheckedGradients, stream: TextIO, form: str, *, color: bool) ->
         from gradcli.report import table
 
         width = shutil.get_terminal_size().columns
-        table.render(replace(page, grids=tuple(narrowed(one, width) for one in page.grids)), stream, color=color, width=width)
+        table.render(
+            replace(page, grids=tuple(narrowed(one, width) for one in page.grids)), stream, color=color, width=width
+        )
     else:
         from gradcli.report import plain
 
@@ -104,9 +106,13 @@ def _remarks(row: GradientCheck, found: CheckedGradients) -> Iterator[str]:
         case "wrong":
             where = _place(row.worst.index) if row.worst is not None else ""
             yield f"{row.name}{where} is wrong{declared}"
+            if row.nonfinite:
+                yield f"{row.nonfinite} of {row.size} elements are not finite: {_trace(found)}"
         case "not finite":
-            what = f"{row.nonfinite} of {row.size} elements" if row.nonfinite else "the value, at this point or beside it"
-            yield f"{row.name} is not finite: {what}; `gradcli trace {found.model}` tells where that is born"
+            what = (
+                f"{row.nonfinite} of {row.size} elements" if row.nonfinite else "the value, at this point or beside it"
+            )
+            yield f"{row.name} is not finite: {what}; {_trace(found)}"
         case "at a kink":
             yield f"{row.name} cannot be told: {_kinks(row)}"
         case "hidden by rounding":
@@ -118,6 +124,11 @@ def _remarks(row: GradientCheck, found: CheckedGradients) -> Iterator[str]:
     if row.checked < row.size - row.nonfinite and row.verdict != "not finite":
         every = f", all of them in {row.directions} directions" if row.directions else ""
         yield f"{row.name}: {row.checked} of {row.size} elements one by one{every}"
+
+
+def _trace(found: CheckedGradients) -> str:
+    model = "-e …" if found.model == "<expression>" else found.model
+    return f"`gradcli trace {model}` tells where that is born"
 
 
 def _kinks(row: GradientCheck) -> str:
