@@ -73,16 +73,17 @@ class Held:
         import numpy as np
 
         with np.errstate(all="ignore"):
-            return self._run(self._graph, arrays)
+            return self.run(self._graph, arrays)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _run(self, graph: Graph, arrays: Sequence[Any]) -> list[Array]:
+    def run(self, graph: Graph, arrays: Sequence[Any], *, watched: bool = True) -> list[Array]:
+        """The outputs of the graph, or of one inside it; `watched` whether it matters on which pieces it lies."""
         import numpy as np
 
         env = {value.id: array for value, array in zip(graph.inputs, arrays, strict=True)}
         for step in self._steps_of(graph):
-            made = self._results(step, [env[value.id] for value in step.node.inputs])
+            made = self._results(step, [env[value.id] for value in step.node.inputs], watched and step.watched)
             for out, array in zip(step.node.outs, made, strict=True):
                 if array is not None:
                     env[out.id] = np.asarray(array, NUMPY_NAMES[out.dtype])
@@ -90,7 +91,7 @@ class Held:
                 env.pop(value, None)
         return [env[value.id] for value in graph.outputs]
 
-    def _results(self, step: _Step, operands: list[Any]) -> tuple[Any, ...]:
+    def _results(self, step: _Step, operands: list[Any], watched: bool) -> tuple[Any, ...]:
         import numpy as np
 
         node = step.node
@@ -105,7 +106,7 @@ class Held:
             params = params | {"wanted": step.wanted}
         made = node.prim.eval(np, *operands, **params)
         made = made if isinstance(made, tuple) else (made,)
-        if step.watched:
+        if watched:
             pieces = made if node.prim.branch is None else (node.prim.branch(np, *operands, **params),)
             mark = hash(tuple(_mark(piece) for piece in pieces))
             if self._kept(mark) != mark:
@@ -118,9 +119,6 @@ class Held:
         if kept != asked:
             self._turns[id(node)] = node
         return kept
-
-    def run_region(self, graph: Graph, arrays: Sequence[Any]) -> list[Array]:
-        return self._run(graph, arrays)
 
     def _kept(self, value: Any) -> Any:
         """What stands on the tape; at the point `value` is put there."""
@@ -147,8 +145,10 @@ class _Region:
         self._held, self._node, self._graph, self._asks = held, node, graph, name == "cond"
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
-        made = self._held.run_region(self._graph, arrays)
-        return [self._held.goes_on(self._node, bool(made[0]))] if self._asks else made
+        if not self._asks:
+            return self._held.run(self._graph, arrays)
+        (asked,) = self._held.run(self._graph, arrays, watched=False)  # whether to go on is held: a kink there is none
+        return [self._held.goes_on(self._node, bool(asked))]
 
 
 def holds(node: Node) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-DUALITY, UNITS = 1e-12, 256  # how far both modes may be apart, and in units of rounding
+DUALITY, UNITS = 1e-12, 64  # how far both modes may be apart, and in units of rounding
 TURNS = 3  # on how many turns of a loop a node is tried
 SAME = 64  # and how many nodes of one operator, until one is at fault
 WORDS = ("first", "second", "third", "fourth", "fifth")

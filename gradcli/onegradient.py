@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
 from gradcli.ir.aval import EPS, Aval
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-FEW, MANY = 2, 4  # random directions: where all elements are moved alone, and where they are not
+DIRECTIONS = 2  # at random, of all elements at once
 ROUNDING = 64  # units of rounding that a gradient itself may be off
 SEEN = 0.1  # relative error from which on a slope tells nothing
 CLOSE = 1e-3  # and up to which it is believed where the gradient is not finite
@@ -37,12 +37,13 @@ class Try:
     size: float  # Σ |gradient · way|
     scale: float  # how far step 1 goes
     eps: float
+    rounding: float  # of the value that is differentiated
     index: tuple[int, ...] | None = None
     smooth: bool = True  # asked only where the gradient is not finite
 
     @property
     def allowed(self) -> float:
-        return SAFETY * self.slope.error + ROUNDING * self.eps * self.size
+        return SAFETY * self.slope.error + ROUNDING * (self.eps * self.size + self.rounding)
 
     @property
     def apart(self) -> float:
@@ -59,8 +60,9 @@ class Try:
 
     @property
     def tells(self) -> bool:
-        """Whether the slope is more than its rounding, or both are zero."""
-        return self.slope.known and (self.allowed <= SEEN * max(self.size, abs(self.slope.value)) or self.found == 0)
+        """Whether the slope is more than its rounding; next to a far larger value it need not be, as a zero is not."""
+        much = max(self.size, abs(self.slope.value), self.rounding / sqrt(self.eps))
+        return self.slope.known and (self.allowed <= SEEN * much or self.found == 0)
 
 
 class One:
@@ -69,6 +71,7 @@ class One:
     def __init__(self, weighted: Weighted, position: int, gradient: Array, dtype: str) -> None:
         self.weighted, self.position, self.gradient = weighted, position, gradient.astype("float64")
         self.eps = max(EPS[dtype], *weighted.eps)
+        self.rounding = weighted.rounding
         self.scales = scales_of(weighted.arrays[position])
 
     def along(self, way: Array, index: tuple[int, ...] | None = None) -> Try:
@@ -79,7 +82,7 @@ class One:
             slope = self.weighted.slope({self.position: way}, {self.position: self.gradient})
             scale, found = float(abs(way).max()), float(terms.sum())
             smooth = isfinite(found) or (slope.known and self.weighted.smooth({self.position: way}))
-            return Try(found, slope, float(abs(terms).sum()), scale, self.eps, index, smooth)
+            return Try(found, slope, float(abs(terms).sum()), scale, self.eps, self.rounding, index, smooth)
 
     def element(self, flat: int) -> Try:
         import numpy as np
@@ -131,7 +134,7 @@ def check_target(
     if gradient.size:
         one = One(weighted, target.position, gradient, dtype)
         if not nonfinite and weighted.finite:
-            ways = [one.scales * signs(gradient.shape, seed, k, n) for n in range(_directions(gradient, count))]
+            ways = [one.scales * signs(gradient.shape, seed, k, n) for n in range(DIRECTIONS * (gradient.size > 1))]
         wholes = [one.along(way) for way in ways]
         advance(name)
         for flat in chosen(gradient, count, seed) if weighted.finite else []:
@@ -177,7 +180,7 @@ def worst_of(elements: Sequence[Try], gradient: Array) -> WorstElement | None:
     assert worst.index is not None
     by_gradient, by_slope = worst.found / worst.scale, worst.slope.value / worst.scale
     largest = float(abs(gradient[np.isfinite(gradient)].astype("float64")).max(initial=0.0))
-    unit = max(largest, abs(by_slope)) or 1.0
+    unit = max(largest, abs(by_slope), worst.rounding / sqrt(worst.eps) / worst.scale) or 1.0
     return WorstElement(
         worst.index, by_gradient, by_slope, worst.apart / worst.scale / unit, worst.slope.step * worst.scale,
         worst.slope.error / worst.scale / unit,
@@ -195,12 +198,6 @@ def turns_of(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 
 # ── ways and elements ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def _directions(gradient: Array, count: int) -> int:
-    if gradient.size == 1:
-        return 0
-    return FEW if count >= gradient.size else MANY
 
 
 def signs(shape: tuple[int, ...], seed: int, *path: int) -> Array:

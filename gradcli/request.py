@@ -177,7 +177,7 @@ class SparseMatrix:
 @record
 class WorstElement:
     """Where a gradient and differences are farthest apart, for what both can tell. `error` is their distance over the
-    largest of the gradient's elements."""
+    largest of the gradient's elements, which is taken for no less than what shows beside the value."""
 
     index: tuple[int, ...]
     gradient: float

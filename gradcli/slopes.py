@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-FIRST, LAST, FARTHEST = -2, -9, 4  # exponents of ten of the steps: first tried, smallest, and largest where it helps
+# Exponents of ten of the steps, by dtype: the first, and the smallest, above which rounding leaves some digits.
+STEPS = {"f64": (-2, -9), "f32": (-1, -4), "f16": (0, -2)}
+FARTHER = 6  # how many larger ones are tried where that helps
 RATIO = 10.0
 SAFETY = 8.0  # times the error
 CLEAR = 1e-9  # a relative error below which no better step is looked for
@@ -72,6 +74,7 @@ class Weighted:
         self.held = Held(graph, arrays)
         self.cts = [ct.astype("float64") for ct in cts]
         self.eps = [EPS[out.dtype] for out in graph.outputs]
+        self._dtypes = [value.dtype for value in (*graph.inputs, *graph.outputs)]
 
     @property
     def finite(self) -> bool:
@@ -83,11 +86,17 @@ class Weighted:
     def slope(self, ways: dict[int, Array], gradients: dict[int, Array]) -> Slope:
         """Along `ways`, by the position of the input that moves. `gradients` are those believed in: what rounding made
         of the way itself is made good with them."""
-        return plateau(lambda step: self.difference(step, ways, gradients))
+        return plateau(lambda step: self.difference(step, ways, gradients), *self._window(ways))
+
+    def _window(self, ways: dict[int, Array]) -> tuple[int, int]:
+        """The first and the last step, for the narrowest of what moves and what is weighted."""
+        dtypes = [self._dtypes[k] for k in ways] + self._dtypes[len(self.arrays) :]
+        return STEPS[max(dtypes, key=EPS.__getitem__)]
 
     def smooth(self, ways: dict[int, Array]) -> bool:
         """Whether the slopes on both sides come together as the step gets smaller: at a kink they do not."""
-        coarse, fine = (self._bend(RATIO**k, ways) for k in (FIRST, FIRST - 1))
+        first, _ = self._window(ways)
+        coarse, fine = (self._bend(RATIO**k, ways) for k in (first, first - 1))
         return fine == 0 or fine < 0.5 * coarse
 
     def _bend(self, step: float, ways: dict[int, Array]) -> float:
@@ -126,7 +135,8 @@ class Weighted:
         )  # fmt: skip
 
     def _between(self, after: Near, before: Near) -> tuple[float, float]:
-        """⟨ct, after - before⟩, and the rounding of what differs."""
+        """⟨ct, after - before⟩, and the rounding of what differs, and of the largest term: where that takes up all of a
+        small step, nothing differs."""
         import numpy as np
 
         rise = noise = 0.0
@@ -134,25 +144,32 @@ class Weighted:
             for ct, eps, a, b in zip(self.cts, self.eps, after.outputs, before.outputs, strict=True):
                 a, b = a.astype("float64"), b.astype("float64")
                 rise += float((ct * (a - b)).sum())
-                noise += eps * float((abs(ct) * np.maximum(abs(a), abs(b)) * (a != b)).sum())
+                terms = eps * abs(ct) * np.maximum(abs(a), abs(b))
+                noise += float((terms * (a != b)).sum()) + float(terms.max(initial=0.0))
         return rise, noise
 
+    @property
+    def rounding(self) -> float:
+        """Of the largest term of the value."""
+        terms = zip(self.cts, self.eps, self.held.outputs, strict=True)
+        return max((eps * float(abs(ct * out).max(initial=0.0)) for ct, eps, out in terms), default=0.0)
 
-def plateau(difference: Callable[[float], Difference]) -> Slope:
+
+def plateau(difference: Callable[[float], Difference], first: int, last: int) -> Slope:
     """The slope where it hangs least on the step. Smaller steps are tried until rounding takes over, larger ones where
     rounding rules from the first step on."""
-    tried = [difference(RATIO**k) for k in range(FIRST, FIRST - 3, -1)]
-    if all(one.usable and one.value == one.noise == 0 for one in tried):
-        return Slope(0.0, 0.0, tried[-1].step)
+    tried = [difference(RATIO**k) for k in range(first, first - 3, -1)]
+    if all(one.usable and one.value == 0 for one in tried):  # nothing moves, be it that the steps are lost in rounding
+        return Slope(0.0, tried[0].noise, tried[0].step)
     best, stale = _best(tried), 0
-    for k in range(FIRST - 3, LAST - 1, -1):
+    for k in range(first - 3, last - 1, -1):
         tried.append(difference(RATIO**k))
         found = _best(tried)
         stale = stale + 1 if best is not None and found is not None and found.step == best.step else 0
         best = found
         if stale == 2 and best is not None and best.error <= CLEAR * abs(best.value):
             break
-    for k in range(FIRST + 1, FARTHEST + 1):
+    for k in range(first + 1, first + FARTHER + 1):
         if best is None or best.step < RATIO ** (k - 3.5) or best.error <= CLEAR * abs(best.value):
             break
         tried.insert(0, difference(RATIO**k))

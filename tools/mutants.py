@@ -16,6 +16,7 @@ changes nothing: it is left out, and counted. So is one that cannot even be buil
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
@@ -292,6 +293,7 @@ def try_mutant(
 
 def hard_points_notice() -> bool:
     """The tests at kinks, ties and poles, of which differences tell nothing."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins are loaded already, and would complain
     with redirect_stdout(StringIO()):
         return pytest.main(["-x", "-q", "-p", "no:cacheprovider", *HARD]) != 0
 
