@@ -129,10 +129,8 @@ def _culprit(node: Node, operand: int, mode: Any, found: float, expected: float)
     floats = sum(value.aval.is_float for value in node.inputs)
     which = "operand" if floats == 1 else f"{WORDS[operand]} operand" if operand < 5 else f"operand {operand + 1}"
     by = ("its rule", "differences") if mode == "reverse" else ("forward mode", "reverse mode")
-    message = (
-        f"the derivative of `{node.prim.name}` by its {which} is wrong: "
-        f"{found:.6g} by {by[0]}, {expected:.6g} by {by[1]}"
-    )
-    notes = ("tried alone, at the operands that it has here, along a random direction",)
-    said = Diagnostic("NUM095", message, own_span(node.spans), notes=notes)
+    message = f"the derivative of `{node.prim.name}` by its {which} is wrong"
+    label = f"{found:.6g} by {by[0]}, {expected:.6g} by {by[1]}"
+    notes = ("tried alone, at the operands that it has here, in a random direction",)
+    said = Diagnostic("NUM095", message, own_span(node.spans), label=label, notes=notes)
     return Culprit(node.prim.name, operand, mode, found, expected, place_of(node.spans), said)

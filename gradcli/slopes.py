@@ -97,7 +97,7 @@ class Weighted:
         """Whether the slopes on both sides come together as the step gets smaller: at a kink they do not."""
         first, _ = self._window(ways)
         coarse, fine = (self._bend(RATIO**k, ways) for k in (first, first - 1))
-        return fine == 0 or fine < 0.5 * coarse
+        return fine < 0.5 * coarse or fine <= SAFETY * self.rounding / RATIO ** (first - 1)
 
     def _bend(self, step: float, ways: dict[int, Array]) -> float:
         """|f(x + h v) - 2 f(x) + f(x - h v)| / h, weighted."""

@@ -83,8 +83,8 @@ def _of_results(rule: str, arity: int, results: int) -> Iterator[tuple[str, str,
         return
     count = results if rule == "jvp" else arity
     for k in range(count):
-        yield "sign", f"of {k}", _after(_at(k, lambda x: _scaled(x, -1.0)))
-        yield "factor", f"of {k}", _after(_at(k, lambda x: _scaled(x, FACTOR)))
+        yield "sign", f"of {k}", _after(_at(k, lambda x: scaled(x, -1.0)))
+        yield "factor", f"of {k}", _after(_at(k, lambda x: scaled(x, FACTOR)))
         yield "dropped", f"{k}", _after(_at(k, lambda x: None))
     for a, b in combinations(range(count), 2):
         yield "swapped", f"{a} and {b}", _after(_exchanged(a, b))
@@ -104,7 +104,7 @@ def _at(k: int, change: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]
     return changed
 
 
-def _scaled(x: Any, by: float) -> Any:
+def scaled(x: Any, by: float) -> Any:
     match x:
         case define.Per():
             return define.Per(x.value * (1 / by))

@@ -105,6 +105,14 @@ def remarks(found: CheckedGradients) -> Iterator[str]:
             if apart > found.duality_limit:
                 says = f"disagrees with reverse mode: {_size(apart)} apart"
             yield f"forward mode {says}{which}"
+    if _joined(found):
+        yield "each operator by itself is right: what joins them is at fault; please report it"
+
+
+def _joined(found: CheckedGradients) -> bool:
+    """Whether something is wrong, and no operator by itself."""
+    wrong = [row for row in found.rows if row.verdict == "wrong" and not row.nonfinite]
+    return bool(wrong or not found.dual) and not found.culprits
 
 
 def _remarks(row: GradientCheck, found: CheckedGradients) -> Iterator[str]:
@@ -152,8 +160,7 @@ def verdict(found: CheckedGradients, *, color: bool) -> str:
     right = [row for row in found.rows if row.verdict == "right"]
     if not found.ok:
         what = f"{len(wrong)} of {_counted(len(found.rows), 'gradient')}" if wrong else "forward mode"
-        faulty = "" if found.culprits else "; each operator by itself is right, so what joins them is at fault"
-        return f"{paint('wrong', 'error', color=color)}: {what}{faulty}"
+        return f"{paint('wrong', 'error', color=color)}: {what}"
     if not right:
         return f"{paint('nothing to tell', 'warning', color=color)}: {_counted(len(found.rows), 'gradient')}"
     elements = sum(row.checked - row.at_kinks for row in right)

@@ -59,8 +59,8 @@ input n = i64(3)
 """
 LARGE = """\
 net main(x: f32[n], w: f32[n]) = mean(relu(x * w) + x ** 2)
-input x: f32[n] = f32(sin(arange(100_000) * 1.7))
-input w: f32[n] = f32(cos(arange(100_000) * 0.3))
+input x: f32[n] = f32(sin(arange(20_000) * 1.7))
+input w: f32[n] = f32(cos(arange(20_000) * 0.3))
 """
 INDICES = """\
 net main(x: f64[5], idx: i64[4]) {
@@ -89,6 +89,17 @@ net main(a: f64[3, 3], b: f64[3]) {
 }
 input a = [[1, 0.5, 0.2], [0.3, 2, 0.1], [0.4, 0.2, 1.5]]
 input b = [1, 2, 3]
+"""
+
+# Only +, -, *, / and abs: the same numbers on every machine, for pages.
+EXACT = """\
+net main(x: f64[3], y: f64) {
+  h = x * y
+  k = h / (x + y)
+  return k, abs(h)
+}
+input x = [1, 0, 3]
+input y = 0.5
 """
 
 # All of these are right, by all that they have.

@@ -15,13 +15,12 @@ from gradcli import api
 from gradcli.gradchecking import graph_agrees
 from gradcli.ir import primitive as records
 from gradcli.ir.primitive import registry
-from gradcli.record import replace
 from gradcli.request import CheckedGradients, ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError
-from tests.cli.gradcheck_models import EDGE, EMPTY, LARGE, LAYERS, RIGHT, STOPS, WHILE
+from tests.cli.gradcheck_models import EDGE, EMPTY, EXACT, LARGE, LAYERS, RIGHT, STOPS, WHILE
 from tests.conftest import Cli
 from tests.ops.samples import Case, floats, graph_of, operands, walk
-from tools.mutations import FACTOR, with_rule
+from tools.mutations import FACTOR, scaled, with_rule
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +80,7 @@ def test_what_a_stop_holds_is_not_moved() -> None:
 def test_a_large_array_is_tried_in_directions_and_at_some_elements() -> None:
     found = checked(LARGE, elements=4)
     assert verdicts(found) == {"x": "right", "w": "right"}
-    assert all((row.checked, row.directions, row.size) == (4, 2, 100_000) for row in found.rows)
+    assert all((row.checked, row.directions, row.size) == (4, 2, 20_000) for row in found.rows)
 
 
 @pytest.mark.parametrize("model", sorted((ROOT / "models").rglob("*.net")), ids=lambda path: path.stem)
@@ -91,7 +90,8 @@ def test_every_net_of_every_model(model: Path) -> None:
         try:
             found = api.gradcheck(file, Request(net=net), elements=3)
         except ModelError as error:
-            assert error.diagnostics[0].code in ("DAT101", "NAM020")
+            if error.diagnostics[0].code not in ("DAT101", "NAM020"):  # the file has no data for it
+                raise
             continue
         assert found.ok
         assert set(verdicts(found).values()) == {"right"}
@@ -190,23 +190,19 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("change", [lambda x: x * FACTOR, lambda x: None], ids=["factor", "dropped"])
+@pytest.mark.parametrize("change", [lambda x: scaled(x, FACTOR), lambda x: None], ids=["factor", "dropped"])
 @pytest.mark.parametrize(("name", "rule", "body", "line"), WRONG, ids=[wrong[0] for wrong in WRONG])
 def test_the_operator_at_fault_is_named_with_its_line(
     name: str, rule: str, body: str, line: int, change: Change
 ) -> None:
     text = f"net main(x: f64[2]) {{\n{body}\n}}\ninput x = [0.7, 1.9]\n"
     assert checked(text).ok
-    with planted(name, rule, lambda x: x * FACTOR if isinstance(x, float) else change(_value(x))):
+    with planted(name, rule, change):
         found = checked(text)
     assert not found.ok
     assert {one.operator for one in found.culprits} == {name}
     assert {one.at for one in found.culprits} == {f"model.net:{line}"}
     assert found.culprits[0].diagnostic.code == "NUM095"
-
-
-def _value(part: Any) -> Any:
-    return part.builder and part if hasattr(part, "builder") else 1.0 / part.value
 
 
 def test_a_wrong_element_of_many_is_found_by_halving() -> None:
@@ -229,21 +225,16 @@ def test_a_wrong_element_of_many_is_found_by_halving() -> None:
     assert found.culprits[0].operator == "cumsum"
 
 
-def test_forward_mode_that_disagrees_is_found() -> None:
-    prim = registry()["cast"]
-
-    def doubled(*args: Any, **params: Any) -> tuple[Any, ...]:
-        (tangent,) = prim.jvp(*args, **params) if prim.jvp is not None else (None,)
-        return (None if tangent is None else tangent * 2.0,)
-
-    records._registry["cast"] = replace(prim, jvp=doubled)
-    try:
-        found = checked("net main(x: f64) = sin(f64(f32(x)))\ninput x = 0.3\n", dtype="f32")
-        wide = checked("net main(x: f32[2], w: f64[2]) = f64(x) * w\ninput x = [1, 2]\ninput w = [3, 4]\n")
-    finally:
-        records._registry["cast"] = prim
-    assert found.ok  # there is no cast left in it
-    assert wide.ok
+def test_forward_mode_alone_at_fault() -> None:
+    """Of an operator whose tangent is stated by itself; differences only see reverse mode."""
+    text = (
+        "net main(x: f64[2]) {\n  h = x\n  for i in 0..20 {\n    h = sin(h) * x\n  }\n  return h\n}\ninput x = [1, 2]\n"
+    )
+    with planted("scan", "jvp", lambda tangent: scaled(tangent, FACTOR)):
+        found = checked(text)
+    assert verdicts(found) == {"x": "right"}
+    assert not found.dual
+    assert {(one.operator, one.mode, one.at) for one in found.culprits} == {("scan", "forward", "model.net:3")}
 
 
 def test_what_joins_right_operators_can_be_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,6 +264,67 @@ def run(cli_inside: Cli, tmp_path: Path) -> Callable[..., Any]:
         return cli_inside("gradcheck", "model.net", *more, cwd=tmp_path)
 
     return given
+
+
+PAGE = """\
+ model.net · net main · sens k=random:0, out1=random:1 · in f64
+  by   shape    worst at   gradient     differences   error   noise   step
+  x    3        [0]        0.21610346   0.21610346    1e-12   6e-11   2e-05
+  y    scalar              1.8518595    1.8518595     2e-12   4e-12   5e-05
+  x: 1 of 3 elements cannot be told: a kink within every step: abs at
+    model.net:4
+  forward mode agrees with reverse mode to 4e-17
+ right: 2 gradients, 3 elements one by one
+"""
+SECOND = """\
+ model.net · net main · sens random:0 · in f64
+  by    shape    worst at   gradient     differences   error   noise   step
+  y     scalar              1.8518595    1.8518595     2e-12   4e-12   5e-05
+  y,y   scalar              -1.1868928   -1.1868928    5e-12   2e-11   5e-05
+  forward mode agrees with reverse mode to 1e-16 (order 1)
+  forward mode agrees with reverse mode to 1e-16 (order 2)
+ right: 2 gradients, 2 elements one by one
+"""
+WRONG_PAGE = """\
+ model.net · net main · sens k=random:0, out1=random:1 · in f64
+  by   shape    worst at   gradient       differences    error   noise   step
+  x    3        [2]        -0.090467385   -0.090507103   2e-04   1e-11   3e-04
+  y    scalar              1.8521759      1.8518595      2e-04   4e-12   5e-05
+  x[2] is wrong (declared at model.net:1)
+  x: 1 of 3 elements cannot be told: a kink within every step: abs at
+    model.net:4
+  y is wrong (declared at model.net:1)
+  forward mode agrees with reverse mode to 4e-17
+ wrong: 2 of 2 gradients
+
+error[NUM095]: the derivative of `div` by its first operand is wrong
+  --> model.net:3:7
+   |
+ 3 |   k = h / (x + y)
+   |       ^^^^^^^^^^^ 1.97047 by its rule, 1.97027 by differences
+   |
+   = note: tried alone, at the operands that it has here, in a random direction
+"""
+NAN_PAGE = """\
+ model.net · net main · sens random:0 · in f64
+  by   shape   worst at   gradient   differences   error   noise   step
+  x    2       [0]        nan        2.3446703     inf     2e-12   3e-04
+  x[0] is wrong (declared at model.net:1)
+  1 of 2 elements are not finite: `gradcli trace model.net` tells where that is
+    born
+ wrong: 1 of 1 gradient
+"""
+
+
+def test_the_pages_at_80_columns(run: Any) -> None:
+    table = ("--format", "table")
+    assert run(EXACT, *table).done().out == PAGE
+    assert run(EXACT, *table, "--order", "2", "--wrt", "y").done().out == SECOND
+    with planted("div", "both", lambda partial: scaled(partial, FACTOR)):
+        assert run(EXACT, *table).out == WRONG_PAGE
+    nan = "net main(x: f64[2], n: i64) = where(x > 0, sqrt(x), x) * n\ninput x = [-1, 4]\ninput n = i64(2)\n"
+    assert run(nan, *table).out == NAN_PAGE
+    assert max(map(len, (PAGE + SECOND + WRONG_PAGE + NAN_PAGE).splitlines())) <= 80
 
 
 def test_exit_codes(run: Any) -> None:
