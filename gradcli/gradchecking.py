@@ -205,7 +205,7 @@ def _calls(graph: Graph) -> int:
 def dual(problem: Problem, weighted: Weighted, machine: Machine, seed: int) -> float | None:
     """|⟨ct, J v⟩ - ⟨Jᵀ ct, v⟩| over the terms that are added up; None where they are not finite.
 
-    Terms that cancel to nothing are rounding of the value, so a hundredth of that counts too.
+    Terms that cancel to nothing are rounding of the value, so that counts too.
     """
     import numpy as np
 
@@ -219,7 +219,7 @@ def dual(problem: Problem, weighted: Weighted, machine: Machine, seed: int) -> f
         right = [g.astype("f8") * way for g, way in zip(problem.gradients, ways, strict=True)]
         sums = [sum(float(term.sum()) for term in terms) for terms in (left, right)]
         scale = sum(float(abs(term).sum()) for term in (*left, *right))
-        scale += 1e-2 * sum(float(abs(ct * f).sum()) for ct, f in zip(weighted.cts, weighted.held.outputs, strict=True))
+        scale += sum(float(abs(ct * f).sum()) for ct, f in zip(weighted.cts, weighted.held.outputs, strict=True))
     if not np.isfinite(scale):
         return None
     return abs(sums[0] - sums[1]) / scale if scale else 0.0

@@ -55,14 +55,14 @@ class Try:
     def disagrees(self) -> bool:
         """Also where the gradient is not finite, and the function plainly has a slope."""
         if isfinite(self.found):
-            return self.slope.known and self.apart > self.allowed
+            return self.slope.settled and self.apart > self.allowed
         return self.slope.known and self.smooth and self.slope.error <= CLOSE * abs(self.slope.value)
 
     @property
     def tells(self) -> bool:
         """Whether the slope is more than its rounding; next to a far larger value it need not be, as a zero is not."""
         much = max(self.size, abs(self.slope.value), self.rounding / sqrt(self.eps))
-        return self.slope.known and (self.allowed <= SEEN * much or self.found == 0)
+        return self.slope.settled and (self.allowed <= SEEN * much or self.found == 0)
 
 
 class One:
@@ -173,7 +173,7 @@ def worst_of(elements: Sequence[Try], gradient: Array) -> WorstElement | None:
     """The element farthest from its gradient; one that disagrees before all that do not."""
     import numpy as np
 
-    known = [one for one in elements if one.slope.known and (isfinite(one.found) or one.disagrees)]
+    known = [one for one in elements if one.slope.settled and (isfinite(one.found) or one.disagrees)]
     if not known:
         return None
     worst = max(known, key=lambda one: (one.disagrees, one.apart / one.scale))

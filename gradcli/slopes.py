@@ -52,12 +52,16 @@ class Difference:
 
 @record(eq=False)
 class Slope:
-    """A slope and its error. `step` is 0 where no step was usable; then `kinks` tells what was in the way, and where
-    it does not either, the function is not finite beside the point. `turns` are loops that would stop elsewhere."""
+    """A slope and its error. It has `settled` if it hangs on the step by rounding only, or by little.
+
+    `step` is 0 where no step was usable; then `kinks` tells what was in the way, and where it does not either, the
+    function is not finite beside the point. `turns` are loops that would stop elsewhere.
+    """
 
     value: float
     error: float
     step: float
+    settled: bool = True
     kinks: tuple[Node, ...] = ()
     turns: tuple[Node, ...] = ()
 
@@ -177,7 +181,7 @@ def plateau(difference: Callable[[float], Difference], first: int, last: int) ->
     if best is not None:
         return best
     kinks = {id(node): node for one in tried for node in one.kinks}
-    return Slope(float("nan"), float("inf"), 0.0, tuple(kinks.values()))
+    return Slope(float("nan"), float("inf"), 0.0, False, tuple(kinks.values()))
 
 
 def _best(tried: Sequence[Difference]) -> Slope | None:
@@ -201,5 +205,7 @@ def _best(tried: Sequence[Difference]) -> Slope | None:
         rounding = [abs(b[1] - a[1]) * b[0] / step for a, b in zip(pairs[k:], pairs[k + 1 :], strict=False)]
         error = max(at.noise, *rounding, *(abs(value - other) for other in beside))
         plain = abs(value) > 1e3 * at.noise and abs(value) > 20 * error
-        found.append((not plain, error / abs(value) if plain else error, Slope(value, error, step, (), at.turns)))
+        settled = plain or error <= 1e3 * at.noise
+        slope = Slope(value, error, step, settled, (), at.turns)
+        found.append((not plain, error / abs(value) if plain else error, slope))
     return min(found, key=lambda one: one[:2])[2] if found else None

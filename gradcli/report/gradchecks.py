@@ -131,7 +131,7 @@ def _remarks(row: GradientCheck, found: CheckedGradients) -> Iterator[str]:
         case "at a kink":
             yield f"{row.name} cannot be told: {_kinks(row)}"
         case "hidden by rounding":
-            yield f"{row.name} cannot be told: it is less than the rounding of the differences"
+            yield f"{row.name} cannot be told: differences are too rough: rounding hides it, or it bends too fast"
         case "empty":
             yield f"{row.name} has no elements"
     if row.at_kinks and row.verdict != "at a kink":
