@@ -7,7 +7,6 @@ import pytest
 
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
-from gradcli.ir.graph import Graph
 from gradcli.ir.live import outputs_from
 from gradcli.ir.verify import verify
 from tests.ad.combining import dual
