@@ -1,6 +1,7 @@
 # make demo    install gradcli into .venv and differentiate the first model of the guide
 # make test    install what the tests need, too, and run them
 # make check   what a change must pass: linter, formatter, types, generated pages, tests
+# make mutants plant faults in every derivative rule, and count who notices (minutes)
 # make bench   compare with NumPy and JAX (installs JAX)
 # make docs    write the generated pages of docs/ and the sessions shown in README.md and docs/ again
 # make tables  write the parser's tables again after a change of grammar.lark
@@ -8,7 +9,7 @@
 # Needs Python 3.11 or newer with its venv module; `make demo PYTHON=/path/to/python3` names one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench docs tables clean
+.PHONY: help demo test check lint mutants bench docs tables clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +59,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/python tools/make_docs.py --check
 
 check: lint test
+
+mutants: $(VENV)/installed-dev
+	$(BIN)/python -m tools.mutants
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/startup.py

@@ -17,6 +17,7 @@ from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
 from gradcli.record import replace
 from gradcli.request import (
     CaseResult,
+    CheckedGradients,
     CheckResult,
     Comparison,
     Difference,
@@ -272,6 +273,25 @@ def gradients_only(graph: Graph, derived: Derived) -> Graph:
     return replace(derived.graph, outputs=derived.graph.outputs[len(graph.outputs) :])
 
 
+def gradcheck(
+    file: ModelFile,
+    request: Request,
+    *,
+    seed: int = 0,
+    elements: int | None = None,
+    on_start: Callable[[int], None] = lambda total: None,
+    on_piece: Callable[[str], None] = lambda name: None,
+) -> CheckedGradients:
+    """Hold the gradients of a model against differences, in f64 unless the request names a dtype. Raises ModelError."""
+    from gradcli.gradchecking import Talk, check_gradients
+
+    request = replace(request, dtype=request.dtype or "f64")
+    machine = machine_of(request)
+    program, prepared = prepare(file, request)
+    talk = Talk(on_start, on_piece)
+    return check_gradients(program, prepared, request, machine, seed=seed, elements=elements, talk=talk)
+
+
 # ── check and test ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -385,6 +405,7 @@ __all__ = [
     "compare",
     "environment",
     "explain",
+    "gradcheck",
     "new_model",
     "open_model",
     "operator",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -305,6 +306,89 @@ class SparseMatrix:
     def density(self) -> float:
         """The share of elements that can be other than zero."""
         return self.nnz / max(self.shape[0] * self.shape[1], 1)
+
+
+@record
+class WorstElement:
+    """Where a gradient and differences are farthest apart, for what both can tell. `error` is their distance over the
+    largest of the gradient's elements, which is taken for no less than what shows beside the value."""
+
+    index: tuple[int, ...]
+    gradient: float
+    differences: float
+    error: float
+    step: float  # in units of the element moved
+    noise: float  # how far differences can be trusted there
+
+
+Verdict = Literal["right", "wrong", "at a kink", "hidden by rounding", "not finite", "empty"]
+
+
+@record
+class GradientCheck:
+    """One gradient held against differences: of its `size` elements `checked` were moved alone, `at_kinks` of these in
+    vain; `directions` moved all at once."""
+
+    wrt: tuple[str, ...]
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    verdict: Verdict
+    checked: int
+    at_kinks: int
+    directions: int
+    nonfinite: int
+    worst: WorstElement | None
+    at: str | None  # where it is declared: `model.net:3`
+    kinks: tuple[dict[str, str | None], ...] = ()  # in the way of every step: {"operator", "at"}
+    turns: tuple[str, ...] = ()  # loops that would take another number of turns: places
+
+    @property
+    def name(self) -> str:
+        return ",".join(self.wrt)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+@record
+class Culprit:
+    """An operator whose own derivative does not agree with differences: by which operand, and both slopes."""
+
+    operator: str
+    operand: int  # from 0
+    mode: Literal["reverse", "forward"]
+    found: float
+    expected: float
+    at: str | None
+    diagnostic: Diagnostic
+
+
+@record
+class CheckedGradients:
+    """What `gradcheck` found. `duality` is, for each order, how far forward mode is from reverse mode, relative to the
+    terms that are added up; None where it is not finite."""
+
+    model: str
+    net: str
+    edition: int
+    dtype: str
+    seed: int
+    sens: tuple[dict[str, Any], ...]
+    rows: tuple[GradientCheck, ...]
+    duality: tuple[float | None, ...]
+    duality_limit: float
+    culprits: tuple[Culprit, ...]
+    notes: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(row.verdict == "wrong" for row in self.rows) and self.dual
+
+    @property
+    def dual(self) -> bool:
+        return all(one is None or one <= self.duality_limit for one in self.duality)
 
 
 Stage = Literal["ast", "graph", "grad", "optimized"]

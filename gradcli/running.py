@@ -190,10 +190,15 @@ def sens_arrays(given: Mapping[str, Given], weighted: Sequence[tuple[str, Aval]]
     return [weights.array(given[name], aval, machine, "sens") for name, aval in weighted]
 
 
-def read_sens(program: Program, prepared: Prepared, request: Request) -> dict[str, Given] | None:
-    """Sensitivities by what they weight; None for ones. Raises ModelError DIF004 or DIF005."""
+def read_sens(
+    program: Program, prepared: Prepared, request: Request, *, widens: bool = False
+) -> dict[str, Given] | None:
+    """Sensitivities by what they weight; None where none is given. With `widens` they may be of narrower floats.
+
+    Raises ModelError DIF004 or DIF005.
+    """
     words = weightable(prepared, request)
-    asked = weights.Asked("--sens", "sensitivity", "sensitivities", "output", "outputs", words)
+    asked = weights.Asked("--sens", "sensitivity", "sensitivities", "output", "outputs", words, widens=widens)
 
     def unknown(name: str) -> ModelError:
         what = "output" if request.order == 1 else "gradient"

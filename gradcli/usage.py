@@ -109,6 +109,15 @@ _ENTRIES = (
         "gradcli grad -e 'sqrt(x)' -i x=0",
         "gradcli grad -e 'sqrt(x)' -i x=1",
     ),
+    Entry(
+        "NUM095",
+        "a derivative does not agree with differences",
+        "`gradcheck` moves what a model is given a little and looks whether its value follows the gradient. Where it does "
+        "not, each operator is tried by itself, and the one whose own derivative is off is named. That is a fault of "
+        "gradcli, never of a model: please report it.",
+        "",
+        "",
+    ),
 )  # fmt: skip
 
 CODES = {entry.code: entry for entry in _ENTRIES}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli.engine import Machine, materialise
 from gradcli.interp.program import Feed, Program
-from gradcli.ir.aval import NUMPY_NAMES, Aval
+from gradcli.ir.aval import FLOATS, NUMPY_NAMES, Aval
 from gradcli.ir.dims import definite
 from gradcli.record import field, record
 from gradcli.syntax.diagnostics import Label, ModelError, Span, fail, listed
@@ -42,6 +42,7 @@ class Asked:
     owners: str  # "outputs"
     avals: Mapping[str, Aval]
     places: Mapping[str, Span] = field(default_factory=dict)  # where a name is declared
+    widens: bool = False  # whether narrower floats are taken, too
 
     def listed(self) -> str:
         """`outputs: h: f64[3], k: f64[3]`"""
@@ -150,7 +151,8 @@ def _exact(asked: Asked, feed: Feed, name: str) -> Feed:
     """The feed, if it has the shape and dtype of `name`; weak numbers take the dtype."""
     aval, place = asked.avals[name], asked.places.get(name)
     same_shape = tuple(feed.shape) == aval.shape
-    if same_shape and (feed.dtype is None or feed.dtype == aval.dtype):
+    narrower = asked.widens and feed.dtype in FLOATS and FLOATS.index(feed.dtype) < FLOATS.index(aval.dtype)
+    if same_shape and (feed.dtype is None or feed.dtype == aval.dtype or narrower):
         return feed
     others = [Label(place, f"{name} is {aval}")] if place is not None and feed.span is not None else []
     have, help = f"{feed.dtype}", _cast(asked, feed, aval, name)

@@ -149,6 +149,7 @@ WITHOUT = {
     ("grad", "models/guide/matmul.net", "--json"): {"rich"},
     ("jac", "models/guide/matmul.net", "--json"): {"rich"},
     ("explain", "models/guide/matmul.net", "--numbers"): {"rich"},
+    ("gradcheck", "models/guide/matmul.net", "--json"): {"rich"},
 }
 
 LOADED = """

@@ -46,6 +46,7 @@ ELSEWHERE = {  # codes that no file shows on every machine, and where they are t
     "ENV090": "tests/backends/test_numpy.py",
     "ENV091": "the shell: > /dev/full",
     "NUM008": "tests/ad/test_sparsity.py",
+    "NUM095": "tests/cli/test_gradcheck.py",
     "SHP119": "tests/test_error_index.py",
 }
 

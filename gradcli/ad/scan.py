@@ -107,6 +107,14 @@ def _body() -> Graph:
     return builder.finish([made, n + i, h * x])
 
 
+def _two() -> Graph:
+    """Two carries h and k, each of which the other needs: h → h · k, k → sin(k) + h."""
+    builder = Builder()
+    builder.input(Aval((), "i64"), "i")
+    h, k = (builder.input(Aval((2,), "f64"), name) for name in "hk")
+    return builder.finish([h * k, builder.emit(primitive("sin"), [k])[0] + h])
+
+
 def _cond() -> Graph:
     """n < 4"""
     builder = Builder()
@@ -137,6 +145,7 @@ def _samples() -> tuple[Sample, ...]:
         Sample((2, *operands), {**plain, "counted": True, "reverse": True}),
         Sample(((4, 2),), {**plain, "body": _squares(), "consts": 0, "carry": 0}),
         Sample(((2,), (2,), 0, (0, 2)), {**plain, "turns": 0}),
+        Sample(((2,), (2,)), {**plain, "body": _two(), "turns": 3, "consts": 0}),
     )
 
 

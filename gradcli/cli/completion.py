@@ -15,6 +15,7 @@ WORDS = {
         "test": "plain json jsonl",
         "jac": f"{FORMATS} svg",
         "hess": f"{FORMATS} svg",
+        "gradcheck": "table plain json",
     }
 }
 STAGES = "ast graph grad optimized"

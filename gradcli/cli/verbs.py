@@ -28,6 +28,7 @@ VERBS = {
         Verb("jvp", "gradcli.cli.matrices", "Derivatives", "the derivative along a direction: tangents of the outputs"),
         Verb("jac", "gradcli.cli.matrices", "Derivatives", "the Jacobian, every output by every input, as a matrix"),
         Verb("hess", "gradcli.cli.matrices", "Derivatives", "the Hessian, or its product with a vector"),
+        Verb("gradcheck", "gradcli.cli.gradcheck", "Trust", "hold the gradients of a model against differences"),
         Verb("check", "gradcli.cli.trust", "Trust", "prove the shapes of models for all sizes, without data"),
         Verb("test", "gradcli.cli.trust", "Trust", "run the cases that live with models"),
         Verb("trace", "gradcli.cli.tracing", "Trust", "where a number went bad: the line of the first nan or inf"),

@@ -82,6 +82,7 @@ class Primitive:
     jvp: Callable[..., tuple[Value | None, ...]] | None = None
     batch: Callable[..., tuple[Value, ...]] | None = None
     partials: Callable[..., tuple[Any, ...]] | None = None  # of an elementwise operator, as it states them
+    branch: Callable[..., Any] | None = None  # of one with a kink: which piece each element is on, as `eval` is called
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

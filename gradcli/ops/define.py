@@ -73,6 +73,7 @@ def elementwise(
     samples: Sequence[Sample] = (),
     low: float = -2.0,
     high: float = 2.0,
+    branch: Callable[..., Any] | None = None,
 ) -> Primitive:
     """An operator on each element, with broadcasting.
 
@@ -89,7 +90,7 @@ def elementwise(
         Primitive(
             name, "elementwise", infer or _alike(result), function, _no_vjp if flat else _by_partials(partials),
             lambda node: flops * definite(node.outs[0].aval.size), doc, ufunc, flat=flat, samples=tuple(samples),
-            formula=formula, conventions=conventions, jvp=_along_partials(partials), partials=partials,
+            formula=formula, conventions=conventions, jvp=_along_partials(partials), partials=partials, branch=branch,
         )
     )  # fmt: skip
 

@@ -78,6 +78,7 @@ slogdet = general(
     batch=leading("slogdet", 2), doc="The sign of the determinant, and the logarithm of its absolute value.",
     formula="A⁻ᵀ for the logarithm, zero for the sign",
     conventions="0 and -inf for a singular matrix, where the derivative is an error", samples=SQUARES,
+    branch=in_single(lambda xp, a: xp.linalg.slogdet(a)[0]),
 )  # fmt: skip
 
 # ── cofactors ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -34,7 +34,7 @@ def _remainder(xp: Any, x: Any, y: Any) -> Any:
 rem = elementwise(
     "rem", _remainder, lambda x, y, out: (1, -apply("floor", x / y)), arity=2, flops=4, low=0.6,
     formula="1, -floor(x/y)", doc="The remainder `x % y`, with the sign of y.",
-    conventions="0 where x / y is whole, by y: floor is flat",
+    conventions="0 where x / y is whole, by y: floor is flat", branch=lambda xp, x, y: xp.floor_divide(x, y),
     samples=[Sample(([5.3, -4.2, 0.7], [2.0, 2.0, -0.5])), Sample(([5, -4], [3, 3]))],
 )  # fmt: skip
 
@@ -60,7 +60,7 @@ def _power_partials(x: Value, y: Value, out: Value) -> tuple[Value | float | Non
     else:
         nowhere = apply("logical_not", apply("greater", apply("abs", x), 0.0))  # at 0, or nan
         safe = choose(apply("logical_and", same(y, 0.0), nowhere), scalar(x, 1.0), x)
-        by_x = choose(nowhere, apply("stop_gradient", y), y) * apply("pow", safe, y - 1.0)
+        by_x = choose(nowhere, apply("stop_gradient", y, by_rule=True), y) * apply("pow", safe, y - 1.0)
     log = apply("log", choose(same(x, 0.0), scalar(x, 1.0), x))
     return by_x, log * out
 
@@ -145,7 +145,7 @@ def _atan2_partials(y: Value, x: Value, out: Value) -> tuple[Value, Value]:
 
 atan2 = elementwise("atan2", "arctan2", _atan2_partials, arity=2, flops=15, low=0.3,
                     formula="y/(x² + y²), -x/(x² + y²)", doc="The angle of the point whose ordinate is x and abscissa y.",
-                    conventions="nan at (0, 0)")  # fmt: skip
+                    conventions="nan at (0, 0)", branch=lambda xp, y, x: (x < 0) & (y < 0))  # fmt: skip
 sinh = elementwise("sinh", "sinh", lambda x, out: (apply("cosh", x),), flops=10, formula="cosh(x)",
                    doc="The hyperbolic sine.")  # fmt: skip
 cosh = elementwise("cosh", "cosh", lambda x, out: (apply("sinh", x),), flops=10, formula="sinh(x)",
@@ -171,19 +171,26 @@ def _share(xp: Any, x: Any, y: Any) -> Any:
     return xp.where(x > y, one, xp.where(x == y, one / 2, one - one))
 
 
+def _which(xp: Any, x: Any, y: Any) -> Any:
+    return xp.sign(x - y)
+
+
 share = elementwise("share", _share, arity=2, flat=True, doc="1 where x > y, 1/2 where they are equal, else 0.")
 abs = elementwise("abs", "absolute", lambda x, out: (apply("sign", x),), samples=AWAY, formula="sign(x)",
-                  doc="The absolute value.", conventions="0 at 0")  # fmt: skip
+                  doc="The absolute value.", conventions="0 at 0", branch=lambda xp, x: xp.sign(x))  # fmt: skip
 maximum = elementwise(
     "maximum", "maximum", lambda x, y, out: (apply("share", x, y), apply("share", y, x)), arity=2, samples=PAIRS,
     formula="1 for the larger", doc="The larger of two.", conventions="half to each where they are equal",
+    branch=_which,
 )  # fmt: skip
 minimum = elementwise(
     "minimum", "minimum", lambda x, y, out: (apply("share", y, x), apply("share", x, y)), arity=2, samples=PAIRS,
     formula="1 for the smaller", doc="The smaller of two.", conventions="half to each where they are equal",
+    branch=_which,
 )  # fmt: skip
 relu = elementwise("relu", lambda xp, x: xp.maximum(x, x.dtype.type(0)), lambda x, out: (Only(apply("greater", x, 0.0)),),
-                   samples=AWAY, formula="1 where x > 0", doc="max(x, 0).", conventions="0 at 0")  # fmt: skip
+                   samples=AWAY, formula="1 where x > 0", doc="max(x, 0).", conventions="0 at 0",
+                   branch=lambda xp, x: x > 0)  # fmt: skip
 
 sign = elementwise("sign", "sign", flat=True, samples=FLAT, doc="-1, 0 or 1.", conventions="0 everywhere")
 floor = elementwise("floor", "floor", flat=True, samples=FLAT, doc="The next whole number below.")
@@ -240,7 +247,7 @@ cast = general(
              Sample(([1, 2],), {"dtype": "f64"}), Sample(((2, 0),), {"dtype": "f64"})],
 )  # fmt: skip
 stop_gradient = general(
-    "stop_gradient", lambda x: (x,), lambda xp, x: x, no_dependence, view=True, stops=True, batch=shifted("stop_gradient"),
+    "stop_gradient", lambda x, *, by_rule=False: (x,), lambda xp, x, *, by_rule=False: x, no_dependence, view=True, stops=True, batch=shifted("stop_gradient"),
     doc="x, and no derivative flows into it, in any mode or order.", formula="none, by request",
     samples=[Sample(((2, 3),), differentiable=False)],
 )  # fmt: skip

@@ -63,9 +63,11 @@ def _extreme_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value
 
 TIES = "k equal ones share the cotangent evenly"
 reduce_max = general("reduce_max", _reduced_some, lambda xp, x, *, axes: xp.max(x, axis=axes), _extreme_vjp, flops=_size_in,
-                     doc="The largest over axes.", formula="1 for the largest", conventions=TIES, samples=SAMPLES, batch=shifted("reduce_max"))  # fmt: skip
+                     doc="The largest over axes.", formula="1 for the largest", conventions=TIES, samples=SAMPLES, batch=shifted("reduce_max"),
+                     branch=lambda xp, x, *, axes: x == xp.max(x, axis=axes, keepdims=True))  # fmt: skip
 reduce_min = general("reduce_min", _reduced_some, lambda xp, x, *, axes: xp.min(x, axis=axes), _extreme_vjp, flops=_size_in,
-                     doc="The smallest over axes.", formula="1 for the smallest", conventions=TIES, samples=SAMPLES, batch=shifted("reduce_min"))  # fmt: skip
+                     doc="The smallest over axes.", formula="1 for the smallest", conventions=TIES, samples=SAMPLES, batch=shifted("reduce_min"),
+                     branch=lambda xp, x, *, axes: x == xp.min(x, axis=axes, keepdims=True))  # fmt: skip
 
 
 def _index_of(name: str, doc: str) -> None:

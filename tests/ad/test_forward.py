@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from gradcli.ad.forward import forward
+from gradcli.ad.reverse import reverse
+from gradcli.ir.live import outputs_from
 from gradcli.ir.verify import verify
 from tests.ad.combining import dual
 from tests.ops.samples import Case, floats, graph_of, operands, walk
@@ -33,6 +35,14 @@ def test_duality_of_the_tangents(case: Case) -> None:
     wrt = floats(arrays)
     rng = np.random.default_rng(2)
     dual(forward(graph, wrt), [*arrays, *(rng.normal(size=arrays[k].shape) for k in wrt)], 3)
+
+
+@pytest.mark.parametrize("case", SMOOTH)
+def test_duality_of_the_gradients(case: Case) -> None:
+    """Forward over reverse, and reverse over reverse."""
+    arrays = operands(case)
+    graph = graph_of(case, arrays)
+    dual(outputs_from(reverse(graph, floats(arrays)), len(graph.outputs)), arrays, 4)
 
 
 @pytest.mark.parametrize("dtype", ["f16", "f32"])

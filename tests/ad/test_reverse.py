@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
 from gradcli.ir.aval import Aval
 from gradcli.ir.constants import pack
@@ -339,3 +340,13 @@ def test_symbols_equal_under_a_condition_did_not_grow() -> None:
         made = reverse(graph, [0, 1])
     assert [condition.text for condition in found] == ["n = m"]
     assert [value.rank for value in made.outputs[1:]] == [1, 1]
+
+
+@pytest.mark.parametrize("narrow", ["f32", "f16"])
+def test_a_cast_passes_cotangents_and_tangents_on_in_their_own_dtypes(narrow: str) -> None:
+    graph = build(lambda x: apply("cast", x, dtype=narrow), "f64[2]")
+    x, way = np.array([1.0, -2.0]), np.array([0.5, -3.0])
+    for made, dtype in ((reverse(graph, [0], sens="inputs"), "f64"), (forward(graph, [0]), narrow)):
+        (found,) = naive(made, [x, way])[1:]
+        assert_array_equal(found, way)
+        assert made.outputs[1].dtype == dtype

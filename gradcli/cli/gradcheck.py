@@ -1,0 +1,77 @@
+"""`gradcheck`."""
+
+import sys
+from typing import Annotated
+
+from gradcli.cli.options import (
+    Data,
+    Engine,
+    Model,
+    Order,
+    Selection,
+    Voice,
+    Weighting,
+    chosen_format,
+    one_of,
+    option,
+    request_of,
+)
+from gradcli.cli.speak import notes, settle
+from gradcli.report.signs import colored
+from gradcli.syntax.diagnostics import DONE, NO
+
+FORMATS = ("table", "plain", "json")
+
+
+def gradcheck_verb(
+    model: Model,
+    selection: Selection,
+    weighting: Weighting,
+    order: Order,
+    data: Data,
+    engine: Engine,
+    voice: Voice,
+    seed: Annotated[
+        int, option("--seed", metavar="N", min=0, panel="Derivative", help="Of what is drawn at random; 0 by default.")
+    ] = 0,
+    elements: Annotated[
+        int | None,
+        option("--elements", metavar="N", min=0, panel="Derivative",
+               help="Move at most N elements of each array alone; by default as many as take seconds."),
+    ] = None,
+    form: Annotated[
+        str | None,
+        option("--format", metavar="FORMAT", callback=one_of("--format", FORMATS), panel="Output",
+               help="table (on a terminal), plain (elsewhere) or json."),
+    ] = None,
+    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
+) -> int:  # fmt: skip
+    """
+    Holds the gradients of a model against central differences.
+
+    By all float inputs and params, if nothing is selected, and in f64, unless
+    --dtype says otherwise. Exits 1 where a gradient is wrong, and names the
+    operator that is at fault.
+
+    Examples:
+    gradcli gradcheck model.net
+    gradcli gradcheck model.net --wrt params --order 2 --seed 7
+    gradcli gradcheck -e 'tanh(x) * y' -i x=1 -i y=2 --json
+    """
+    settle(voice)
+    chosen = chosen_format(form, json=json) or ("table" if sys.stdout.isatty() else "plain")
+    request = request_of(model, data, engine, **selection.request(), **weighting.request(), **order.request())
+    file = model.file()
+    from gradcli import api
+    from gradcli.report import gradchecks
+    from gradcli.report.progress import Bar
+
+    api.start_single()
+    shown = sys.stderr.isatty() and not voice.quiet
+    with Bar(sys.stderr, enabled=shown, color=colored(voice.color, sys.stderr)) as bar:
+        found = api.gradcheck(file, request, seed=seed, elements=elements, on_start=bar.start, on_piece=bar.advance)
+    warned = notes(found.notes, voice)
+    gradchecks.write(found, sys.stdout, chosen, color=colored(voice.color, sys.stdout))
+    sys.stdout.flush()
+    unsure = any(row.verdict not in ("right", "empty") for row in found.rows)
+    return NO if not found.ok or (voice.strict and (warned or unsure)) else DONE

@@ -1,0 +1,136 @@
+"""Which operator is at fault where a gradient is wrong: each node of the graph by itself, at the operands that it has.
+
+A node's rule is held against differences along a random direction of each of its operands, and its tangent against its
+cotangent. Nodes inside loops and checkpoints are tried on their first turns; where one of them is at fault, the node
+that holds them is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradcli.ad.forward import forward
+from gradcli.ad.reverse import reverse
+from gradcli.held import Held
+from gradcli.ir.graph import Builder, Graph, Node, Value
+from gradcli.ir.live import outputs_from
+from gradcli.ir.region import interpret, regions
+from gradcli.onegradient import One, Try, drawn, signs
+from gradcli.placing import own_span, place_of
+from gradcli.request import Culprit
+from gradcli.slopes import Weighted
+from gradcli.syntax.diagnostics import Diagnostic, ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+DUALITY, UNITS = 1e-12, 64  # how far both modes may be apart, and in units of rounding
+TURNS = 3  # on how many turns of a loop a node is tried
+SAME = 64  # and how many nodes of one operator, until one is at fault
+WORDS = ("first", "second", "third", "fourth", "fifth")
+
+
+def culprits(graph: Graph, arrays: Sequence[Array], seed: int) -> tuple[Culprit, ...]:
+    """Each operator, place and operand once."""
+    tried: Counter[Any] = Counter()
+    found: dict[Any, Culprit] = {}
+    holders: set[Any] = set()
+
+    def seen(node: Node, operands: Sequence[Any]) -> None:
+        if tried[id(node)] >= TURNS or tried[node.prim.name] >= SAME or not _differentiable(node):
+            return
+        tried.update([id(node), node.prim.name])
+        for one in node_faults(node, operands, seed):
+            key = (one.operator, one.at, one.operand)
+            found.setdefault(key, one)
+            holders.update([key] if regions(node) else [])
+
+    Held(graph, arrays, seen)
+    inner = [one for key, one in found.items() if key not in holders]
+    return tuple(inner or found.values())
+
+
+def _differentiable(node: Node) -> bool:
+    floats = any(value.aval.is_float for value in node.inputs) and any(out.aval.is_float for out in node.outs)
+    return floats and not node.prim.flat and not node.prim.stops
+
+
+def node_faults(node: Node, operands: Sequence[Array], seed: int) -> Iterator[Culprit]:
+    """What is wrong with the rules of one node, at its operands."""
+    graph, arrays = _alone(node, operands)
+    if not all(_finite(array) for array in arrays):
+        return
+    weighted = Weighted(graph, arrays, drawn([out.aval for out in graph.outputs], seed))
+    if not weighted.finite:
+        return
+    for k, value in enumerate(graph.inputs):
+        if not value.aval.is_float or arrays[k].size == 0:
+            continue
+        try:
+            tried, pushed = _both_modes(graph, k, weighted, seed)
+        except ModelError:  # no rule: it says so itself
+            return
+        operand = next(n for n, name in enumerate(_names(node)) if name == graph.names[k])
+        if tried.disagrees:
+            yield _culprit(node, operand, "reverse", tried.found, tried.slope.value)
+        elif abs(pushed - tried.found) > max(DUALITY, UNITS * tried.eps) * max(tried.size, abs(pushed)):
+            yield _culprit(node, operand, "forward", pushed, tried.found)
+
+
+def _both_modes(graph: Graph, k: int, weighted: Weighted, seed: int) -> tuple[Try, float]:
+    """The worst of two ways in reverse mode, and the slope along it in forward mode."""
+    import numpy as np
+
+    arrays, value = weighted.arrays, graph.inputs[k]
+    with np.errstate(all="ignore"):
+        back = outputs_from(reverse(graph, [k], sens="inputs"), len(graph.outputs))
+        cts = [ct.astype(array.dtype) for ct, array in zip(weighted.cts, weighted.held.outputs, strict=True)]
+        (gradient,) = interpret(np, back, [*arrays, *cts])
+        one = One(weighted, k, gradient, value.dtype)
+        ways = [(one.scales * signs(gradient.shape, seed, k, n)).astype(arrays[k].dtype) for n in range(2)]
+        tries = [one.along(way.astype("float64")) for way in ways]
+        worst = int(np.argmax([one.apart - one.allowed for one in tries]))
+        along = outputs_from(forward(graph, [k]), len(graph.outputs))
+        tangents = interpret(np, along, [*arrays, ways[worst]])
+    return tries[worst], sum(float((ct * t).sum()) for ct, t in zip(weighted.cts, tangents, strict=True))
+
+
+def _alone(node: Node, operands: Sequence[Array]) -> tuple[Graph, list[Array]]:
+    """The node as a graph of its own. A constant stays one: rules look at it."""
+    builder = Builder()
+    builder.spans = node.spans
+    values: list[Value] = []
+    arrays: list[Array] = []
+    for value, array, name in zip(node.inputs, operands, _names(node), strict=True):
+        if value.node is not None and value.node.prim.name == "constant":
+            values += builder.emit(value.node.prim, (), value.node.params)
+        else:
+            values.append(builder.input(value.aval, name))
+            arrays.append(array)
+    outs = builder.emit(node.prim, values, node.params)
+    return builder.finish([out for out in outs if out.aval.is_float]), arrays
+
+
+def _names(node: Node) -> list[str]:
+    return [f"operand {k}" for k in range(len(node.inputs))]
+
+
+def _finite(array: Array) -> bool:
+    import numpy as np
+
+    return bool(np.isfinite(array).all())
+
+
+def _culprit(node: Node, operand: int, mode: Any, found: float, expected: float) -> Culprit:
+    floats = sum(value.aval.is_float for value in node.inputs)
+    which = "operand" if floats == 1 else f"{WORDS[operand]} operand" if operand < 5 else f"operand {operand + 1}"
+    by = ("its rule", "differences") if mode == "reverse" else ("forward mode", "reverse mode")
+    message = f"the derivative of `{node.prim.name}` by its {which} is wrong"
+    label = f"{found:.6g} by {by[0]}, {expected:.6g} by {by[1]}"
+    notes = ("tried alone, at the operands that it has here, in a random direction",)
+    said = Diagnostic("NUM095", message, own_span(node.spans), label=label, notes=notes)
+    return Culprit(node.prim.name, operand, mode, found, expected, place_of(node.spans), said)

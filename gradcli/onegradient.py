@@ -1,0 +1,242 @@
+"""One gradient against differences: along random directions, along elements, and halving where these disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf, isfinite, sqrt
+from typing import TYPE_CHECKING, Any
+
+from gradcli.ir.aval import EPS, Aval
+from gradcli.ir.dims import definite
+from gradcli.ir.graph import Node
+from gradcli.placing import place_of
+from gradcli.record import record
+from gradcli.request import GradientCheck, Verdict, WorstElement
+from gradcli.slopes import SAFETY, Slope, Weighted
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gradcli.gradchecking import Problem
+
+    Array = np.ndarray[Any, Any]
+
+DIRECTIONS = 2  # at random, of all elements at once
+ROUNDING = 64  # units of rounding that a gradient itself may be off
+SEEN = 0.1  # relative error from which on a slope tells nothing
+CLOSE = 1e-3  # and up to which it is believed where the gradient is not finite
+BAD = 16  # elements that are not finite, of which the slope is asked
+
+
+@record(eq=False)
+class Try:
+    """A slope of the gradient, and by differences, along one way; `index` for a single element."""
+
+    found: float
+    slope: Slope
+    size: float  # Σ |gradient · way|
+    scale: float  # how far step 1 goes
+    eps: float
+    rounding: float  # of the value that is differentiated
+    index: tuple[int, ...] | None = None
+    smooth: bool = True  # asked only where the gradient is not finite
+
+    @property
+    def allowed(self) -> float:
+        return SAFETY * self.slope.error + ROUNDING * (self.eps * self.size + self.rounding)
+
+    @property
+    def apart(self) -> float:
+        if not self.slope.known:
+            return 0.0
+        return abs(self.found - self.slope.value) if isfinite(self.found) else inf
+
+    @property
+    def disagrees(self) -> bool:
+        """Also where the gradient is not finite, and the function plainly has a slope."""
+        if isfinite(self.found):
+            return self.slope.settled and self.apart > self.allowed
+        return self.slope.known and self.smooth and self.slope.error <= CLOSE * abs(self.slope.value)
+
+    @property
+    def tells(self) -> bool:
+        """Whether the slope is more than its rounding; next to a far larger value it need not be, as a zero is not."""
+        much = max(self.size, abs(self.slope.value), self.rounding / sqrt(self.eps))
+        return self.slope.settled and (self.allowed <= SEEN * much or self.found == 0)
+
+
+class One:
+    """What is by one input."""
+
+    def __init__(self, weighted: Weighted, position: int, gradient: Array, dtype: str) -> None:
+        self.weighted, self.position, self.gradient = weighted, position, gradient.astype("float64")
+        self.eps = max(EPS[dtype], *weighted.eps)
+        self.rounding = weighted.rounding
+        self.scales = scales_of(weighted.arrays[position])
+
+    def along(self, way: Array, index: tuple[int, ...] | None = None) -> Try:
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            terms = np.where(way == 0, 0.0, self.gradient * way)
+            slope = self.weighted.slope({self.position: way}, {self.position: self.gradient})
+            scale, found = float(abs(way).max()), float(terms.sum())
+            smooth = isfinite(found) or (slope.known and self.weighted.smooth({self.position: way}))
+            return Try(found, slope, float(abs(terms).sum()), scale, self.eps, self.rounding, index, smooth)
+
+    def element(self, flat: int) -> Try:
+        import numpy as np
+
+        index = tuple(int(i) for i in np.unravel_index(flat, self.gradient.shape))
+        way = np.zeros(self.gradient.shape)
+        way[index] = self.scales[index]
+        return self.along(way, index)
+
+    def halved(self, way: Array) -> Try | None:
+        """The element by which a way that disagrees does; None where no part of it alone disagrees."""
+        import numpy as np
+
+        left = np.arange(way.size)
+        while left.size > 1:
+            halves = np.array_split(left, 2)
+            tried = [self.along(_only(way, half)) for half in halves]
+            worst = int(np.argmax([one.apart - one.allowed for one in tried]))
+            if not tried[worst].disagrees:
+                return None
+            left = halves[worst]
+        return self.element(int(left[0]))
+
+
+def scales_of(x: Array) -> Array:
+    """How far an element is moved in units of the step: its size, at least that of its array; 1 where all are 0."""
+    import numpy as np
+
+    size = abs(x.astype("float64"))
+    size = np.where(np.isfinite(size), size, 0.0)
+    largest = float(size.max(initial=0.0))
+    usual = largest * float(np.sqrt(np.mean((size / largest) ** 2))) if largest else 1.0
+    made: Array = np.maximum(size, usual)
+    return made
+
+
+def check_target(
+    problem: Problem, weighted: Weighted, k: int, count: int, at: str | None, seed: int, advance: Callable[[str], None]
+) -> GradientCheck:
+    """The gradient by target k; `count` of its elements are moved alone."""
+    import numpy as np
+
+    target, gradient = problem.targets[k], problem.gradients[k]
+    name, dtype = ",".join((*problem.prefix, target.name)), problem.graph.inputs[target.position].dtype
+    nonfinite = int(gradient.size - np.count_nonzero(np.isfinite(gradient)))
+    ways: list[Array] = []
+    elements: list[Try] = []
+    wholes: list[Try] = []
+    if gradient.size:
+        one = One(weighted, target.position, gradient, dtype)
+        if not nonfinite and weighted.finite:
+            ways = [one.scales * signs(gradient.shape, seed, k, n) for n in range(DIRECTIONS * (gradient.size > 1))]
+        wholes = [one.along(way) for way in ways]
+        advance(name)
+        for flat in chosen(gradient, count, seed) if weighted.finite else []:
+            elements.append(one.element(flat))
+            advance(name)
+        odd = next((way for way, whole in zip(ways, wholes, strict=True) if whole.disagrees), None)
+        if odd is not None and not any(element.disagrees for element in elements):
+            found = one.halved(odd)
+            elements += [] if found is None else [found]
+    every = [*wholes, *elements]
+    lost = [element for element in every if not element.slope.known]
+    at_kinks = sum(not one.slope.known and isfinite(one.found) for one in elements)
+    return GradientCheck(
+        (*problem.prefix, target.name), target.kind, gradient.shape, dtype,
+        verdict(every, gradient, nonfinite, weighted.finite), len(elements), at_kinks,
+        len(wholes), nonfinite, worst_of(elements, gradient), at,
+        kinks_of([node for one in lost for node in one.slope.kinks]),
+        turns_of([node for one in every for node in one.slope.turns]),
+    )  # fmt: skip
+
+
+def verdict(every: Sequence[Try], gradient: Array, nonfinite: int, finite: bool) -> Verdict:
+    if gradient.size == 0:
+        return "empty"
+    if any(one.disagrees for one in every):
+        return "wrong"
+    if nonfinite or not finite:
+        return "not finite"
+    known = [one for one in every if one.slope.known]
+    if not known:
+        return "at a kink" if any(one.slope.kinks for one in every) else "not finite"
+    return "right" if any(one.tells for one in known) else "hidden by rounding"
+
+
+def worst_of(elements: Sequence[Try], gradient: Array) -> WorstElement | None:
+    """The element farthest from its gradient; one that disagrees before all that do not."""
+    import numpy as np
+
+    known = [one for one in elements if one.slope.settled and (isfinite(one.found) or one.disagrees)]
+    if not known:
+        return None
+    worst = max(known, key=lambda one: (one.disagrees, one.apart / one.scale))
+    assert worst.index is not None
+    by_gradient, by_slope = worst.found / worst.scale, worst.slope.value / worst.scale
+    largest = float(abs(gradient[np.isfinite(gradient)].astype("float64")).max(initial=0.0))
+    unit = max(largest, abs(by_slope), worst.rounding / sqrt(worst.eps) / worst.scale) or 1.0
+    return WorstElement(
+        worst.index, by_gradient, by_slope, worst.apart / worst.scale / unit, worst.slope.step * worst.scale,
+        worst.slope.error / worst.scale / unit,
+    )  # fmt: skip
+
+
+def kinks_of(nodes: Sequence[Node]) -> tuple[dict[str, str | None], ...]:
+    """Each operator and its place, once."""
+    found = {(node.prim.name, place_of(node.spans)): None for node in nodes}
+    return tuple({"operator": name, "at": at} for name, at in found)
+
+
+def turns_of(nodes: Sequence[Node]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(place_of(node.spans) or "" for node in nodes))
+
+
+# ── ways and elements ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def signs(shape: tuple[int, ...], seed: int, *path: int) -> Array:
+    """±1 at random."""
+    import numpy as np
+
+    from gradcli.data.random import initialise
+
+    drawn = initialise("normal", shape, "f64", seed=seed, path=f"way {path}")
+    return np.where(drawn < 0, -1.0, 1.0)
+
+
+def drawn(avals: Sequence[Aval], seed: int) -> list[Array]:
+    """Standard normal numbers, as `--sens random:SEED` draws them, SEED being one more for each."""
+    from gradcli.data.random import random_sens
+
+    return [random_sens(seed + k, tuple(map(definite, aval.shape)), aval.dtype) for k, aval in enumerate(avals)]
+
+
+def chosen(gradient: Array, count: int, seed: int) -> list[int]:
+    """Which elements are moved alone: all; else half of them the largest, half at random. Few that are not finite."""
+    import numpy as np
+
+    from gradcli.data.random import initialise
+
+    finite = np.isfinite(gradient).ravel()
+    bad = np.flatnonzero(~finite)[:BAD].tolist() if count else []
+    if count >= gradient.size:
+        return sorted([*bad, *np.flatnonzero(finite).tolist()])
+    size = np.where(finite, abs(gradient.ravel()), -1.0)
+    top = np.argpartition(-size, count // 2)[: count // 2].tolist()
+    order = np.argsort(initialise("normal", size.shape, "f64", seed=seed, path="elements"))[:count].tolist()
+    picked = list(dict.fromkeys([*top, *order]))[:count]
+    return sorted([*bad, *(k for k in picked if finite[k])])
+
+
+def _only(way: Array, flat: Array) -> Array:
+    import numpy as np
+
+    part = np.zeros(way.size)
+    part[flat] = way.ravel()[flat]
+    return part.reshape(way.shape)
