@@ -15,23 +15,12 @@ from gradcli.interp.files import decode, read_source
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
 from gradcli.record import replace
-from gradcli.request import (
-    CaseResult,
-    CheckedGradients,
-    CheckResult,
-    Comparison,
-    Difference,
-    Entry,
-    ModelFile,
-    Request,
-    Result,
-    Stage,
-    Tolerance,
-)
+from gradcli.request import CaseResult, CheckedGradients, CheckResult, Entry, ModelFile, Request, Result, Stage
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Source, fail, listed, nearest
 
 if TYPE_CHECKING:
+    from gradcli.differences import Comparison, Difference, Tolerance
     from gradcli.differentiate import Derived
     from gradcli.engine import Machine
     from gradcli.ir.formula import Explanation
@@ -64,9 +53,8 @@ def open_program(file: ModelFile, request: Request) -> Program:
     options = Options(request.dtype, read_consts(request.consts))
     if file.expression:
         return Program.of_expression(source, Path(), options)
-    on_disk = file.path is not None and str(file.path) != "-"
-    base = file.path.parent if on_disk and file.path is not None else Path()
-    return Program(source, base, options, file.path if on_disk else None, file.read)
+    path = None if str(file.path) == "-" else file.path
+    return Program(source, path.parent if path is not None else Path(), options, path, file.read)
 
 
 def read_consts(given: Sequence[tuple[str, str]]) -> dict[str, ast.Expr]:
@@ -245,7 +233,9 @@ def show(file: ModelFile, request: Request, stage: Stage) -> str:
     _, prepared = prepare(file, request)
     if stage == "graph":
         return render_graph(prepared.graph)
-    derived = derive_program(prepared, request)
+    from gradcli.running import derive_request
+
+    derived = derive_request(prepared, request)
     if stage == "grad":
         return render_graph(derived.graph)
     from gradcli.passes.pipeline import optimize
@@ -260,12 +250,6 @@ def explain(file: ModelFile, request: Request, *, mode: Literal["reverse", "forw
     machine = machine_of(request)
     program, prepared = prepare(file, request)
     return derive(program, prepared, request, machine, mode, numbers=numbers)
-
-
-def derive_program(prepared: Prepared, request: Request) -> Derived:
-    from gradcli.running import derive_request
-
-    return derive_request(prepared, request)
 
 
 def gradients_only(graph: Graph, derived: Derived) -> Graph:
@@ -346,14 +330,9 @@ def compare(result: Result, reference_path: str, tolerance: Tolerance) -> Compar
 
 def diff(left: str, right: str, request: Request, tolerance: Tolerance, *, structure_only: bool = False) -> Difference:
     """Compare two models (`REV:model.net` for one of the past), or two stored results. Raises ModelError."""
-    from gradcli.diffing import diff_models, diff_stored, model_of, refuse_mixed
+    from gradcli.diffing import diff as work
 
-    one, two = model_of(left), model_of(right)
-    if (one is None) != (two is None):
-        raise refuse_mixed(left, right)
-    if one is None or two is None:
-        return diff_stored(left, right, tolerance)
-    return diff_models(one, two, request, tolerance, structure_only=structure_only)
+    return work(left, right, request, tolerance, structure_only=structure_only)
 
 
 # ── the house ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradcli.request import Tolerance, Worst
+from gradcli.differences import Tolerance, Worst
 from gradcli.testing import RTOL, show
 
 if TYPE_CHECKING:

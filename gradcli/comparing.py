@@ -13,8 +13,9 @@ from typing import Any
 from gradcli.closeness import compare_arrays
 from gradcli.data.files import printable
 from gradcli.data.read import open_archive, open_array
+from gradcli.differences import Comparison, Tolerance, Worst
 from gradcli.record import record
-from gradcli.request import Comparison, Entry, Result, Tolerance, Worst
+from gradcli.request import Entry, Result
 from gradcli.syntax.diagnostics import Diagnostic, Label, Span, nearest
 
 CODE = "NUM040"

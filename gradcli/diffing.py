@@ -13,18 +13,29 @@ from typing import Any
 from gradcli.api import machine_of, open_program, read_feeds, read_params
 from gradcli.closeness import compare_arrays
 from gradcli.data.files import printable
+from gradcli.differences import Change, Difference, Tolerance, Unlike
 from gradcli.engine import Machine
 from gradcli.interp.program import Feed, Prepared, Program
 from gradcli.interp.symbolic import Proved, prove
 from gradcli.ir.fingerprint import Table, fingerprint
 from gradcli.record import replace
-from gradcli.request import Change, Difference, Entry, ModelFile, Request, Result, Tolerance, Unlike
+from gradcli.request import Entry, ModelFile, Request, Result
 from gradcli.revisions import at_revision
 from gradcli.structure import changes_of_items, changes_of_net, nets_of
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Span, fail
 
 SUFFIXES = (".npz", ".npy", ".safetensors", ".json", ".csv")
+
+
+def diff(left: str, right: str, request: Request, tolerance: Tolerance, *, structure_only: bool) -> Difference:
+    """Two arguments of the command line. Raises ModelError USE005 for a model beside a stored result."""
+    one, two = model_of(left), model_of(right)
+    if (one is None) != (two is None):
+        raise fail("USE005", f"`{left}` and `{right}` are not of one kind", help="two models, or two stored results")
+    if one is None or two is None:
+        return diff_stored(left, right, tolerance)
+    return diff_models(one, two, request, tolerance, structure_only=structure_only)
 
 
 def diff_models(
@@ -256,8 +267,3 @@ def model_of(text: str) -> ModelFile | None:
     if text.lower().endswith(SUFFIXES):
         return None
     return at_revision(text) or ModelFile(Path(text), name=text)
-
-
-def refuse_mixed(left: str, right: str) -> ModelError:
-    """Raises nothing: the error for a model beside arrays."""
-    return fail("USE005", f"`{left}` and `{right}` are not of one kind", help="two models, or two stored results")

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
+from gradcli.differences import Change
 from gradcli.interp.scope import Scope
 from gradcli.normal import Line, lines_of, references, tokens
-from gradcli.request import Change
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Span
 

@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "record": set(),  # what classes are made with, everywhere
     "request": {"syntax.diagnostics"},
     "traced": {"syntax.diagnostics"},  # what `trace` tells
+    "differences": {"syntax.diagnostics"},  # what `diff` and `--check` tell
     "ir": {"syntax.diagnostics"},
     "ops": {"ir", "syntax.diagnostics"},
     "data": {"ir", "request", "syntax.diagnostics"},
@@ -32,12 +33,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"ops", "ir", "syntax.diagnostics"},
     "backends": {"plan", "ops", "ir", "syntax.diagnostics"},
     "interp": {"ad", "data", "ops", "ir", "syntax", "syntax.diagnostics"},
-    "report": {"data", "ops", "ir", "request", "traced", "syntax", "syntax.diagnostics"},
+    "report": {"data", "ops", "ir", "request", "traced", "differences", "syntax", "syntax.diagnostics"},
     "api": {
         *("interp", "ad", "passes", "plan", "backends", "report", "data", "ops", "ir"),
-        *("request", "traced", "syntax", "syntax.diagnostics", "gradcli"),
+        *("request", "traced", "differences", "syntax", "syntax.diagnostics", "gradcli"),
     },
-    "cli": {"api", "report", "request", "traced", "syntax.diagnostics", "gradcli"},
+    "cli": {"api", "report", "request", "traced", "differences", "syntax.diagnostics", "gradcli"},
     "gradcli": {"api", "request", "syntax.diagnostics"},  # gradcli/__init__.py, the public names
     "__main__": {"cli", "api", "request", "syntax.diagnostics", "gradcli"},
 }

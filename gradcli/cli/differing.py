@@ -20,9 +20,9 @@ from gradcli.cli.options import (
     request_of,
 )
 from gradcli.cli.speak import settle
+from gradcli.differences import Tolerance
 from gradcli.report.differences import difference_json, difference_text
 from gradcli.report.signs import colored
-from gradcli.request import Tolerance
 from gradcli.syntax.diagnostics import DONE, NO, fail
 
 FORMATS = ("full", "json")

@@ -20,8 +20,9 @@ from gradcli.cli.options import (
     option,
 )
 from gradcli.cli.speak import notes, say, settle
+from gradcli.differences import Comparison, Tolerance
 from gradcli.record import record
-from gradcli.request import Comparison, ModelFile, Request, Result, Tolerance
+from gradcli.request import ModelFile, Request, Result
 from gradcli.syntax.diagnostics import DONE, NO, Diagnostic, fail
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
+from gradcli.differences import Change, Difference, Unlike
 from gradcli.report.diagnostics import render_places
 from gradcli.report.forms import place_of
 from gradcli.report.layout import Grid
 from gradcli.report.signs import paint, whole_words
-from gradcli.request import Change, Difference, Unlike
 
 WIDTH = 76  # of a line of the summary
 SHOWN = 50  # differences of each kind that are told of

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from gradcli.closeness import compare_arrays, distance
-from gradcli.request import Tolerance
+from gradcli.differences import Tolerance
 
 DTYPES: dict[str, Any] = {"f16": np.float16, "f32": np.float32, "f64": np.float64}
 PAIRS = st.sampled_from([*DTYPES]).flatmap(

@@ -12,6 +12,7 @@ from gradcli.ir.region import regions
 from gradcli.passes.pipeline import optimize
 from gradcli.plan import make_plan
 from gradcli.request import ModelFile, Request
+from gradcli.running import derive_request
 from tests.interp.nets import grads, graph_text, other_lines, refused, same, value
 
 
@@ -261,7 +262,7 @@ def nodes(text: str, order: int = 1, **inputs: object) -> int:
     """All nodes of a gradient program, those inside loops, too."""
     request = Request(arrays=inputs, order=order)
     _, prepared = api.prepare(ModelFile(text=text, name="m.net"), request)
-    work, count = [api.derive_program(prepared, request).graph], 0
+    work, count = [derive_request(prepared, request).graph], 0
     while work:
         graph = work.pop()
         count += len(graph)
@@ -290,7 +291,7 @@ def test_writing_element_by_element_costs_no_copy_of_the_whole() -> None:
     same(grads(text, x=x)["x"], 2 * np.cumsum(s[::-1])[::-1], rtol=1e-12)
     request = Request(arrays={"x": x})
     _, prepared = api.prepare(ModelFile(text=text, name="m.net"), request)
-    plan = make_plan(optimize(api.gradients_only(prepared.graph, api.derive_program(prepared, request))))
+    plan = make_plan(optimize(api.gradients_only(prepared.graph, derive_request(prepared, request))))
     assert plan.peak < 20 * x.nbytes
 
 
