@@ -342,7 +342,8 @@ def _masked_by_condition(loop: Loop, body: Graph, cond: Graph, rows: Sequence[bo
     before = [builder.input(value.aval, value.hint) for value in body.inputs[:end]]
     turns, alive = (builder.input(aval, name) for aval, name in zip(avals, ("turns", "alive"), strict=True))
     slices = [builder.input(value.aval, value.hint) for value in body.inputs[end:]]
-    goes = apply("logical_and", alive, builder.inline(cond, before)[0])
+    # The turns that a row takes are data, as those of one loop are: `stop_gradient` says so to whoever moves inputs.
+    goes = apply("stop_gradient", apply("logical_and", alive, builder.inline(cond, before)[0]))
     made = builder.inline(body, [before[0], *_lent(goes, [*before[1:], *slices], rows)])
     carry = _kept(goes, made[: loop.carry], before[first:])
     nothing = [_splat(builder, 0, value.aval) for value in made[loop.carry :]]
