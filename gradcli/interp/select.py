@@ -117,9 +117,17 @@ def picked(ctx: Elaborator, form: DerivativeV, net: NetV, chosen: Any) -> Any:
         span = form.wrt.span if form.wrt is not None else form.span
         paths = resolve_params(net, chosen.name, lambda path: _is_float(ctx.run.params[path]), span)
         if len(paths) == 1:
+            _refuse_integers(ctx.run.params[paths[0]], chosen.name, span)
             return Selected(paths[0], "param")
         return [Selected(path, "param") for path in paths]
     return [picked(ctx, form, net, item) for item in chosen]
+
+
+def _refuse_integers(param: ParamInfo, name: str, span: Span) -> None:
+    if not _is_float(param):
+        declared = Label(param.span, "declared here")
+        help = f"declare it as a float: `{name}: f64`"
+        raise fail("DIF001", f"{name} is {param.arr} and has no derivative", span, others=[declared], help=help)
 
 
 def _is_float(param: ParamInfo) -> bool:

@@ -36,6 +36,8 @@ from gradcli.syntax.diagnostics import Span, fail
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
 
+DIRECTED = ("jvp", "value_and_jvp", "hvp")  # the forms that take a direction
+
 
 # ── a net in a region of its own ────────────────────────────────────────────────────────────────────────────
 
@@ -136,7 +138,7 @@ def call_derivative(ctx: Elaborator, form: DerivativeV, bound: dict[str, Any], s
     if not floats:
         raise fail("DIF002", f"no result of {net.name} is a float", span)
     extra = [] if form.sens is None else sensitivities(ctx, form.sens, ran.result, ran.outputs, floats, span)
-    if form.along is not None:
+    if form.kind in DIRECTED:
         extra += directions(ctx, form, [leaf.name for leaf in leaves(by)], likes, span)
     wrt = [ran.position(value) for value in values]
     derivative = _graph_of(form, ran.graph, wrt, floats)

@@ -216,7 +216,7 @@ def test_a_checkpoint_keeps_less() -> None:
 
 # ── what is refused ─────────────────────────────────────────────────────────────────────────────────────────
 
-G = "net f(x: f64[2], k: i64) = sum(x) * k\n"
+G = "net f(x: f64[2], k: i64) = sum(x) * k\nnet g(y) { param w: f64 = 2.0; param u: i64 = 3; return w * y * u }\n"
 
 
 @pytest.mark.parametrize(
@@ -227,6 +227,11 @@ G = "net f(x: f64[2], k: i64) = sum(x) * k\n"
         ("jvp(f, tangent=([1.0, 2.0], 3.0))(x, k)", "DIF005", "2 given as `tangent`, for 1 inputs"),
         ("jvp(f, tangent=1.0, wrt=k)(x, k)", "DIF001", "k is i64 and has no derivative"),
         ("jvp(f)(x, k)", "NAM021", "jvp needs tangent"),
+        ("jvp(f, tangent=None)(x, k)", "SHP113", "None is not an array"),
+        ("hvp(f, v=None)(x, k)", "SHP113", "None is not an array"),
+        ("grad(g, wrt=u)(1.0)", "DIF001", "u is i64 and has no derivative"),
+        ("jvp(g, tangent=1.0, wrt=u)(1.0)", "DIF001", "u is i64 and has no derivative"),
+        ("hessian(g, wrt=(w, u))(1.0)", "DIF001", "u is i64 and has no derivative"),
         ("hvp(f, v=1.0)(x, k)", "DIF004", "the vector is f64, the input x f64[2]"),
         ("jacobian(f, wrt=z)(x, k)", "DIF003", "no input or param `z`"),
         ("jacobian(f(x, k))", "DIF006", "jacobian takes a net"),
@@ -241,7 +246,7 @@ G = "net f(x: f64[2], k: i64) = sum(x) * k\n"
 def test_what_is_refused(form: str, code: str, says: str) -> None:
     found = refused(f"{G}net main(x: f64[2], k: i64) = {form}\n", code, says=says, x=[1.0, 2.0], k=np.int64(2))
     assert found.span is not None
-    assert found.span.line == 2
+    assert found.span.line == 3
 
 
 def test_different_sizes_under_a_map_name_both() -> None:
