@@ -104,11 +104,13 @@ class Lines:
         self.members: dict[int, list[Node]] = {}
         self.called: dict[int, bool] = {}
         numbers = groups(self.every, lambda node: any(out.id in self.ends for out in node.outs))
+        needed = {node.outs[0].id for node in self.own}
         first: dict[object, int] = {}  # what a span asked for first is its value, later groups are derivatives of it
         for node, number in zip(self.every, numbers, strict=True):
             if node.prim.name != "constant":
                 self.called[number] = first.setdefault(place(node), number) == number
-            self.members.setdefault(number, []).append(node)
+            if node.outs[0].id in needed:
+                self.members.setdefault(number, []).append(node)
             for out in node.outs:
                 self.group[out.id] = number
         self.leaves: set[int] = {value.id for value in self.outputs}  # read outside of their own group

@@ -51,6 +51,15 @@ def test_what_is_not_asked_for_is_left_out(cli_inside: Cli) -> None:
     assert "v4 = v3 − sin(x2)" in cli_inside("explain", *SURVEY, "--wrt", "x1").done().out
 
 
+def test_a_tangent_that_does_not_read_the_param(cli_inside: Cli, tmp_path: Path) -> None:
+    """Of the lines that `w * y` makes, its value is not needed, and what only it reads has no name."""
+    (tmp_path / "m.net").write_text(
+        "net g(y: f64) {\n  param w: f64 = 2.0\n  return w * y\n}\n"
+        "net main(x: f64) = jvp(g, tangent=1.0, wrt=w)(2.0)\ninput x = 1.0\n"
+    )
+    assert "v1 = 2" in cli_inside("explain", "m.net", cwd=tmp_path).done().out
+
+
 def test_a_sensitivity_is_told(cli_inside: Cli) -> None:
     out = cli_inside("explain", "-e", "x * x", "-i", "x=[1, 2]", "--sens", "[3, 4]").done().out
     assert "L = Σ v̄1 ⊙ v1" in out
