@@ -19,8 +19,6 @@ from gradcli.differentiate import Scene, Target, scene_of
 from gradcli.directions import read_tangents, scene_of_jvp
 from gradcli.engine import Machine, run_graph
 from gradcli.interp.program import Prepared, Program
-from gradcli.ir.aval import NUMPY_NAMES
-from gradcli.ir.dims import definite
 from gradcli.ir.formula import Derivation, Equation, Explanation, Name, Number, Step
 from gradcli.ir.graph import Graph
 from gradcli.passes.dce import dce
@@ -166,15 +164,10 @@ def _seed_arrays(
     made: Made, subject: Subject, targets: Sequence[Target], given: Mapping[str, Given] | None, machine: Machine,
     mode: str,
 ) -> list[Any]:  # fmt: skip
-    import numpy as np
-
     arrays = []
     for name, label in zip(made.extras, _labels(subject, targets, mode), strict=True):
-        aval = made.values[name].aval
-        if given is None:
-            arrays.append(np.ones([definite(size) for size in aval.shape], NUMPY_NAMES[aval.dtype]))
-        else:
-            arrays.append(weights.array(given[label], aval, machine, label))
+        one = Given("ones", "", None) if given is None else given[label]
+        arrays.append(weights.array(one, made.values[name].aval, machine, label))
     return arrays
 
 

@@ -155,10 +155,11 @@ def problem_of(
     graph: Graph, arrays: Sequence[Array], cts: Sequence[Array], targets: Sequence[Target], machine: Machine,
     prefix: tuple[str, ...] = (), labels: Sequence[str] = (),
 ) -> Problem:  # fmt: skip
-    """With the gradients that the engine computes. Raises ModelError DIF001, DIF002 or DIF008."""
+    """With the gradients that the engine computes. Raises ModelError DIF001, DIF002 or DIF008, and where an operator
+    refuses the data, also one that no gradient needs."""
     wrt = [target.position for target in targets]
-    back = outputs_from(reverse(graph, wrt, sens="inputs"), len(graph.outputs))
-    return Problem(prefix, labels, graph, arrays, cts, targets, run_graph(back, [*arrays, *cts], machine))
+    made = run_graph(reverse(graph, wrt, sens="inputs"), [*arrays, *cts], machine)
+    return Problem(prefix, labels, graph, arrays, cts, targets, made[len(graph.outputs) :])
 
 
 def functions(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Given:
     """What was given for one name: of which kind, as typed, and the data behind it (a seed, an index, a Feed)."""
 
-    kind: str  # "file", "expression", "random", "basis" or "array"
+    kind: str  # "file", "expression", "ones", "random", "basis" or "array"
     source: str
     data: Any
 
@@ -172,10 +172,16 @@ def _cast(asked: Asked, feed: Feed, aval: Aval, name: str) -> str:
 
 
 def array(given: Given, aval: Aval, machine: Machine, name: str) -> Array:
-    """The numbers of one of them."""
+    """The numbers of one of them. Raises ModelError NUM001 where they would not fit into memory."""
     import numpy as np
 
+    if given.kind in ("ones", "random", "basis"):
+        from gradcli.plan import check_array
+
+        check_array(aval, name, machine.memory)
     shape = tuple(definite(d) for d in aval.shape)
+    if given.kind == "ones":
+        return np.ones(shape, NUMPY_NAMES[aval.dtype])
     if given.kind == "random":
         from gradcli.data.random import random_sens
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gradcli.ir.aval import Aval
+from gradcli.ir.dims import definite
 from gradcli.plan.plan import Plan, span_of
 from gradcli.syntax.diagnostics import fail
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB")
+HELP = "a smaller model or batch, or `--dtype f32`"
 
 
 def check_memory(plan: Plan, limit: int | None) -> None:
@@ -22,7 +25,6 @@ def check_memory(plan: Plan, limit: int | None) -> None:
     need = _need(plan, limit)
     assert available is not None
     have = f"{human_bytes(available)} are {'available' if limit is None else 'allowed by --memory'}"
-    help = "a smaller model or batch, or `--dtype f32`"
     value = plan.largest
     if value is not None and plan.largest_bytes > available:
         what = f"`{value.hint}`, " if value.hint else ""
@@ -31,7 +33,7 @@ def check_memory(plan: Plan, limit: int | None) -> None:
             f"an array does not fit into memory: {what}{value.aval} takes {human_bytes(plan.largest_bytes)}; {have}",
             span_of(value.node),
             label=f"{value.aval}: {human_bytes(plan.largest_bytes)}",
-            help=help,
+            help=HELP,
         )
     notes = [f"the largest array is {value.aval}: {human_bytes(plan.largest_bytes)}"] if value is not None else []
     raise fail(
@@ -40,8 +42,18 @@ def check_memory(plan: Plan, limit: int | None) -> None:
         span_of(plan.at_peak),
         label="most memory is in use here",
         notes=notes,
-        help=help,
+        help=HELP,
     )
+
+
+def check_array(aval: Aval, name: str, limit: int | None) -> None:
+    """Raises ModelError NUM001 where one array that is to be made takes more than `limit`, or than there is."""
+    available = available_memory() if limit is None else limit
+    size = definite(aval.nbytes)
+    if available is not None and size > available:
+        have = f"{human_bytes(available)} are {'available' if limit is None else 'allowed by --memory'}"
+        text = f"an array does not fit into memory: `{name}`, {aval} takes {human_bytes(size)}; {have}"
+        raise fail("NUM001", text, help=HELP)
 
 
 def fits(plan: Plan, limit: int | None) -> bool:

@@ -99,6 +99,31 @@ TEXTS = {
 }
 
 
+@pytest.mark.parametrize("weights", ["ones", "random:1", "basis:1"])
+@pytest.mark.parametrize("verb", ["grad", "hess", "trace", "gradcheck", "explain"])
+def test_weights_larger_than_any_memory(verb: str, weights: str, cli_inside: Cli, tmp_path: Path) -> None:
+    """Where the output itself need not be made."""
+    (tmp_path / "m.net").write_text(net("pad(x, 9223372036854775807)"))
+    options = [] if weights == "ones" else ["--sens", weights]
+    numbers = ["--numbers"] if verb == "explain" else []
+    ran = cli_inside(verb, "m.net", *options, *numbers, cwd=tmp_path)
+    if weights == "ones" and verb in ("grad", "hess"):
+        ran.done()
+    else:
+        refused(ran, "NUM001")
+
+
+NOT_NEEDED = ("cholesky(-eye(2))", "inv(zeros([2, 2]))", "one_hot([5], 2)", "ones([2])[i64(9 + 0 * x[0])]")
+
+
+@pytest.mark.parametrize("value", NOT_NEEDED)
+def test_data_that_no_gradient_needs(value: str, cli_inside: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.net").write_text(net(value))
+    ran = cli_inside("gradcheck", "m.net", cwd=tmp_path)
+    refused(ran, "NUM00", "SHP108")
+    assert "--> m.net:1:" in ran.err
+
+
 def test_a_thousand_dims(cli_inside: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.net").write_text(net("x[" + ", ".join(["None"] * 1000) + "]"))
     refused(cli_inside("eval", "m.net", cwd=tmp_path), "SHP107")
