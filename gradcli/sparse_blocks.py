@@ -45,11 +45,16 @@ def run(file: ModelFile, program: Program, prepared: Prepared, request: Request,
     weights = {extra.name: extra.array(machine) for extra in sens_extras(prepared, scene, floats, sens)}
     explainer = Explainer(machine, arrays, weights)
     blocks = tuple(
-        entry_of(row, m.data, dtype, None if m.data.any() else explainer.zero_of(row.zero), m)
+        entry_of(row, m.data, dtype, explainer.zero_of(row.zero) if _all_zero(m) else None, m)
         for row, dtype, m in found
     )
     result = result_of(file, program, prepared, request, machine, described, None, (), (*prepared.notes, *notes))
     return replace(result, blocks=blocks, mode="; ".join(_mode(entry) for entry in blocks))
+
+
+def _all_zero(matrix: SparseMatrix) -> bool:
+    """Whether there are elements, kept or not, and all are zero."""
+    return 0 not in matrix.shape and not matrix.data.any()
 
 
 def _refuse(request: Request) -> None:

@@ -60,7 +60,9 @@ def the_sparse_one(result: Result, who: str) -> tuple[Entry, SparseMatrix]:
     found = [(entry, entry.matrix) for entry in result.arrays if entry.matrix is not None]
     if len(found) != 1:
         names = listed(entry.name for entry, _ in found)
-        raise fail("USE005", f"{who} one sparse block; these are {names}", help="select one input: `--wrt x`")
+        several = len({entry.output for entry, _ in found}) > 1
+        help = "a net that returns one of the outputs, run with `--net`" if several else "select one input: `--wrt x`"
+        raise fail("USE005", f"{who} one sparse block; these are {names}", help=help)
     return found[0]
 
 

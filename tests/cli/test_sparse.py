@@ -140,3 +140,17 @@ def test_what_cannot_be_asked(verb: str, options: list[str], code: str, cli_insi
 )
 def test_what_does_not_go_together(options: list[str], cli_inside: Cli) -> None:
     assert cli_inside(*options).err.startswith("error[USE005]: `--sparse` and ")
+
+
+@pytest.mark.parametrize("verb", ["jac", "hess"])
+@pytest.mark.parametrize("format", ["plain", "json", "svg"])
+def test_a_matrix_without_elements(verb: str, format: str, cli_inside: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.net").write_text("net f(x: f64[n]) = sum(x * x)\ninput x = zeros([0])\n")
+    ran = cli_inside(verb, "m.net", "--sparse", "--format", format, cwd=tmp_path).done()
+    assert "no path" not in ran.out
+
+
+def test_several_outputs_are_not_mended_by_selecting_an_input(cli_inside: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.net").write_text("net f(x: f64[2]) = (x * x, sin(x))\ninput x = [1.0, 2.0]\n")
+    ran = cli_inside("jac", "m.net", "--sparse", "--format", "svg", cwd=tmp_path)
+    assert (ran.code, "--net" in ran.err, "--wrt" in ran.err) == (2, True, False)
