@@ -155,8 +155,11 @@ class Weighted:
     @property
     def rounding(self) -> float:
         """Of the largest term of the value."""
+        import numpy as np
+
         terms = zip(self.cts, self.eps, self.held.outputs, strict=True)
-        return max((eps * float(abs(ct * out).max(initial=0.0)) for ct, eps, out in terms), default=0.0)
+        with np.errstate(all="ignore"):
+            return max((eps * float(abs(ct * out).max(initial=0.0)) for ct, eps, out in terms), default=0.0)
 
 
 def plateau(difference: Callable[[float], Difference], first: int, last: int) -> Slope:
