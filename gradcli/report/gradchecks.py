@@ -12,7 +12,7 @@ from gradcli.report.arrays import shape_text
 from gradcli.report.diagnostics import render_all
 from gradcli.report.document import list_of, text
 from gradcli.report.forms import as_json
-from gradcli.report.layout import Grid, Page, sens_text
+from gradcli.report.layout import NARROWEST, Grid, Page, sens_text
 from gradcli.report.numbers import json_number
 from gradcli.report.signs import paint, printable
 from gradcli.request import CheckedGradients, GradientCheck, WorstElement
@@ -41,7 +41,7 @@ def write(found: CheckedGradients, stream: TextIO, form: str, *, color: bool) ->
         stream.write(plain.render(page))
     width = shutil.get_terminal_size().columns if form == "table" else 0
     for line in remarks(found):
-        texts = wrap(line, width - 2, subsequent_indent="  ") if width else [line]
+        texts = wrap(line, max(width - 2, NARROWEST), subsequent_indent="  ") if width else [line]
         stream.write("".join(f"  {text}\n" for text in texts))
     stream.write(f" {verdict(found, color=color)}\n")
     if found.culprits:

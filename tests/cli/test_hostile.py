@@ -131,6 +131,12 @@ def test_gradcheck_of_an_infinite_value_is_quiet(cli: Cli, tmp_path: Path) -> No
     assert "Warning" not in ran.err
 
 
+@pytest.mark.parametrize("verb", ["eval", "grad", "jac", "hess", "gradcheck"])
+def test_a_terminal_of_one_column(verb: str, cli_inside: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1")
+    cli_inside(verb, "-e", "x * x", "-i", "x=2", "--format", "table").done()
+
+
 def test_a_thousand_dims(cli_inside: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.net").write_text(net("x[" + ", ".join(["None"] * 1000) + "]"))
     refused(cli_inside("eval", "m.net", cwd=tmp_path), "SHP107")
