@@ -23,12 +23,12 @@ from gradcli.ad.reverse import float_outputs, reverse
 from gradcli.differentiate import Scene, Target, derive
 from gradcli.directions import scene_of_jvp
 from gradcli.engine import Machine, run_graph
+from gradcli.held import calls_of
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.aval import EPS
 from gradcli.ir.cost import cost
 from gradcli.ir.graph import Graph
 from gradcli.ir.live import outputs_from, without_dead
-from gradcli.ir.region import regions
 from gradcli.onegradient import check_target, drawn
 from gradcli.placing import place_of
 from gradcli.record import record, replace
@@ -48,7 +48,7 @@ UNITS = 64  # of rounding, in narrower floats
 WORK = 2e9  # operations that single elements may take in all: a few seconds
 NODE = 6_000  # what calling one operator costs, in operations
 RUNS = 14  # of the model, for the slope along one direction
-LEAST, MOST = 2, 4_096  # elements of one array that are moved alone
+LEAST, MOST = 1, 4_096  # elements of one array that are moved alone
 
 
 @record(eq=False)
@@ -192,12 +192,7 @@ def count_of(problem: Problem, problems: int, target: Target, asked: int | None)
 
 def work_of(graph: Graph) -> int:
     """What it costs to run a graph node by node."""
-    return cost(graph) + NODE * _calls(graph)
-
-
-def _calls(graph: Graph) -> int:
-    inner = ((int(node.params.get("turns", 1)), region) for node in graph.nodes for region in regions(node).values())
-    return len(graph.nodes) + sum(turns * _calls(region) for turns, region in inner)
+    return cost(graph) + NODE * calls_of(graph)
 
 
 # ── forward against reverse ─────────────────────────────────────────────────────────────────────────────────

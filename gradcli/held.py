@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gradcli.engine import Machine, plan_of, run_plan
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Graph, Node
 from gradcli.ir.region import regions
@@ -23,8 +24,11 @@ from gradcli.record import record
 if TYPE_CHECKING:
     import numpy as np
 
+    from gradcli.plan import Plan
+
     Array = np.ndarray[Any, Any]
 
+MANY = 20_000  # operators called, from which on it is worth a plan
 Seen = Callable[[Node, Sequence[Any]], None]  # is told of each node that is run at the point, with its operands
 
 
@@ -61,10 +65,16 @@ class Held:
         self._place: int | None = None  # None while the tape is written
         self._kinks: dict[int, Node] = {}
         self._turns: dict[int, Node] = {}
+        self._fast = calls_of(graph) > MANY and not any(_matters(step) for step in self._steps_of(graph))
+        self._plan: Plan | None = None
         self.outputs = self._quietly(arrays)
 
     def near(self, arrays: Sequence[Any]) -> Near:
-        """The graph at other inputs of the same shapes."""
+        """The graph at other inputs of the same shapes. Long loops without anything to hold or watch are planned."""
+        if self._fast:
+            machine = Machine()
+            self._plan = self._plan or plan_of(self._graph, machine)
+            return Near(run_plan(self._plan, arrays, machine), (), ())
         self._place, self._kinks, self._turns = 0, {}, {}
         outputs = self._quietly(arrays)
         return Near(outputs, tuple(self._kinks.values()), tuple(self._turns.values()))
@@ -135,6 +145,20 @@ class Held:
         if found is None:
             found = self._steps[id(graph)] = _steps(graph)
         return found
+
+
+def _matters(step: _Step) -> bool:
+    """Whether a node is held or watched, or one inside it is."""
+    inner = regions(step.node)
+    if holds(step.node) or step.watched or "cond" in inner:
+        return True
+    return any(_matters(below) for graph in inner.values() for below in _steps(graph))
+
+
+def calls_of(graph: Graph) -> int:
+    """How many operators are called when a graph is run node by node."""
+    inner = ((int(node.params.get("turns", 1)), region) for node in graph.nodes for region in regions(node).values())
+    return len(graph.nodes) + sum(turns * calls_of(region) for turns, region in inner)
 
 
 class _Region:

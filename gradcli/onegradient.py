@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-DIRECTIONS = 2  # at random, of all elements at once
+DIRECTIONS = 2  # at random, of all elements at once; where hardly an element is moved alone, one
 ROUNDING = 64  # units of rounding that a gradient itself may be off
 SEEN = 0.1  # relative error from which on a slope tells nothing
 CLOSE = 1e-3  # and up to which it is believed where the gradient is not finite
@@ -134,7 +134,7 @@ def check_target(
     if gradient.size:
         one = One(weighted, target.position, gradient, dtype)
         if not nonfinite and weighted.finite:
-            ways = [one.scales * signs(gradient.shape, seed, k, n) for n in range(DIRECTIONS * (gradient.size > 1))]
+            ways = [one.scales * signs(gradient.shape, seed, k, n) for n in range(_directions(gradient.size, count))]
         wholes = [one.along(way) for way in ways]
         advance(name)
         for flat in chosen(gradient, count, seed) if weighted.finite else []:
@@ -198,6 +198,10 @@ def turns_of(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 
 # ── ways and elements ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _directions(size: int, count: int) -> int:
+    return 0 if size == 1 else min(DIRECTIONS, max(count, 1))
 
 
 def signs(shape: tuple[int, ...], seed: int, *path: int) -> Array:

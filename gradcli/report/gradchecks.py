@@ -137,7 +137,7 @@ def _remarks(row: GradientCheck, found: CheckedGradients) -> Iterator[str]:
     if row.at_kinks and row.verdict != "at a kink":
         yield f"{row.name}: {row.at_kinks} of {row.checked} elements cannot be told: {_kinks(row)}"
     if row.checked < row.size - row.nonfinite and row.verdict != "not finite":
-        every = f", all of them in {row.directions} directions" if row.directions else ""
+        every = f", all of them in {_counted(row.directions, 'direction')}" if row.directions else ""
         yield f"{row.name}: {row.checked} of {row.size} elements one by one{every}"
 
 
