@@ -104,10 +104,6 @@ def steps(graph: Graph) -> int:
         turns = int(node.params.get("turns", 1))
         count += 1 + turns * sum(steps(region) for region in regions(node).values())
     return count
-# Right as well, but loops of a thousand turns, and loops in these, take minutes when they are run node by node.
-LONG = {("lagrange.net", "After"), ("saddle.net", "main")}
-# Loops of thousands of turns, and loops in these: right as well, but they take up to some minutes.
-LONG = {("lagrange.net", "After"), ("saddle.net", "main"), ("predators.net", "main")}
 
 
 @pytest.mark.parametrize("model", sorted((ROOT / "models").rglob("*.net")), ids=lambda path: path.stem)
