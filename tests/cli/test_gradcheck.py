@@ -88,6 +88,14 @@ def test_the_rows_of_a_batch_keep_the_turns_that_each_takes() -> None:
     assert [(row.verdict, row.checked, row.at_kinks) for row in found.rows] == [("right", 6, 0)]
 
 
+def test_a_long_loop_that_holds_nothing_is_planned() -> None:
+    text = "net main(h: f64) {\n  for i in 0..8000 {\n    h = h + 0.001 * sin(h)\n  }\n  return h\n}\ninput h = 0.3\n"
+    (row,) = checked(text, elements=1).rows
+    assert row.verdict == "right"
+    with planted("sin", "both", lambda partial: scaled(partial, FACTOR)):
+        assert not checked(text, elements=1).ok
+
+
 def test_a_large_array_is_tried_in_directions_and_at_some_elements() -> None:
     found = checked(LARGE, elements=4)
     assert verdicts(found) == {"x": "right", "w": "right"}
