@@ -67,8 +67,8 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/chain.py
 	$(BIN)/python benchmarks/perceptron.py
-	$(BIN)/python benchmarks/hessian.py
 	$(BIN)/python benchmarks/loops.py
+	$(BIN)/python benchmarks/hessian.py
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python tools/make_docs.py
