@@ -19,7 +19,7 @@ from gradcli.syntax.diagnostics import fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import Plan
+    from gradcli.plan import FlatPlan, Plan
 
     Array = np.ndarray[Any, Any]
 
@@ -46,17 +46,24 @@ class Machine:
         name, why = choose(backend, device)
         return cls(name, why, device, threads, memory, fast_math)
 
+    @property
+    def workers(self) -> int:
+        """How many threads work at a time on NumPy: those asked for, else a thread for each core."""
+        from gradcli.backends import cores
 
-def plan_of(graph: Graph, machine: Machine) -> Plan:
+        return self.threads or cores()
+
+
+def plan_of(graph: Graph, machine: Machine) -> Plan | FlatPlan:
     """Optimised and planned; raises ModelError NUM001 where it cannot fit into memory.
 
     Where the adjoint of a loop would keep too much, the loop keeps less and runs some of its turns again.
     """
     from gradcli.passes.pipeline import optimize
-    from gradcli.plan import check_memory, fits, make_plan
+    from gradcli.plan import check_memory, fits
 
     best = optimize(graph, fast_math=machine.fast_math)
-    plans = [make_plan(best)]
+    plans = [_planned(best, machine)]
     for levels in range(2, MAX_LEVELS + 1):
         if fits(plans[-1], machine.memory):
             return plans[-1]
@@ -65,22 +72,32 @@ def plan_of(graph: Graph, machine: Machine) -> Plan:
         shorter = checkpoint_loops(best, levels)
         if shorter is best:
             break
-        plans.append(make_plan(optimize(shorter, fast_math=machine.fast_math)))
+        plans.append(_planned(optimize(shorter, fast_math=machine.fast_math), machine))
     least = min(plans, key=lambda plan: plan.peak)
     check_memory(least, machine.memory)
     return least
 
 
-def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
-    """The plan's outputs, owned by the caller."""
+def _planned(graph: Graph, machine: Machine) -> Plan | FlatPlan:
+    """A plan for the engine that runs it: CuPy takes the nodes as they are."""
+    from gradcli.plan import Tiling, make_flat, make_plan
+
     if machine.backend == "cupy":
+        return make_flat(graph)
+    return make_plan(graph, Tiling(threads=machine.workers))
+
+
+def run_plan(plan: Plan | FlatPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
+    """The plan's outputs, owned by the caller."""
+    from gradcli.plan import FlatPlan
+
+    if isinstance(plan, FlatPlan):
         from gradcli.backends import cupy
 
         return cupy.run(plan, inputs, device=machine.device)
-    from gradcli.backends import numpy, suit
+    from gradcli.backends import numpy
 
-    suit(machine.threads, plan.blas_flops)
-    return numpy.run(plan, inputs)
+    return numpy.run(plan, inputs, machine.workers)
 
 
 def run_graph(graph: Graph, inputs: Sequence[Any], machine: Machine) -> list[Array]:

@@ -24,7 +24,7 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.region import carried, regions
 from gradcli.places import Around
-from gradcli.plan import make_plan
+from gradcli.plan import make_flat
 from gradcli.record import record
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Tracer:
     def _body(self, graph: Graph, given: range) -> Body:
         """What runs a region as a plan does."""
         if (graph, given) not in self._bodies:
-            self._bodies[graph, given] = Body(make_plan(graph), np, lambda node: node.prim.eval(np, **node.params))
+            self._bodies[graph, given] = Body(make_flat(graph), np, lambda node: node.prim.eval(np, **node.params))
         return self._bodies[graph, given]
 
     def _inspect(

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import definite
-from gradcli.plan.plan import Plan, span_of
+from gradcli.plan.flat import FlatPlan, span_of
+from gradcli.plan.plan import Plan
 from gradcli.syntax.diagnostics import fail
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB")
 HELP = "a smaller model or batch, or `--dtype f32`"
 
 
-def check_memory(plan: Plan, limit: int | None) -> None:
+def check_memory(plan: Plan | FlatPlan, limit: int | None) -> None:
     """Raises ModelError NUM001 where the plan takes more than `limit` bytes, or than the machine has to give.
 
     `limit` counts inputs, too; without one, inputs are taken to be loaded already.
@@ -56,13 +57,13 @@ def check_array(aval: Aval, name: str, limit: int | None) -> None:
         raise fail("NUM001", text, help=HELP)
 
 
-def fits(plan: Plan, limit: int | None) -> bool:
+def fits(plan: Plan | FlatPlan, limit: int | None) -> bool:
     """Whether a plan takes at most `limit` bytes, or what the machine has to give."""
     available = available_memory() if limit is None else limit
     return available is None or _need(plan, limit) <= available
 
 
-def _need(plan: Plan, limit: int | None) -> int:
+def _need(plan: Plan | FlatPlan, limit: int | None) -> int:
     return plan.peak if limit is None else plan.peak + plan.input_bytes
 
 
