@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
 def run(plan: Plan, inputs: Sequence[Any]) -> list[Array]:
     """The results of a plan for arrays of the shapes and dtypes of its inputs; they are the caller's own.
 
-    The plan keeps its program, so that a second run only runs. Raises ModelError where an operator refuses the data
-    (exit 2) or memory runs out (exit 3).
+    Raises ModelError where an operator refuses the data (exit 2) or memory runs out (exit 3).
     """
+    return runner(plan)(inputs)
+
+
+def runner(plan: Plan) -> Callable[[Sequence[Any]], list[Array]]:
+    """`run` for one plan, ready. The plan keeps its program, so that a second run only runs."""
     program: Program | None = plan.compiled.get("numpy")
     if program is None:
         program = plan.compiled["numpy"] = compile_plan(plan, np, _load)
+    return partial(_run, program)
+
+
+def _run(program: Program, inputs: Sequence[Any]) -> list[Array]:
     with np.errstate(all="ignore"):
         return execute(program, [np.asarray(array) for array in inputs], np)
 

@@ -21,17 +21,18 @@ def limit_threads(threads: int | None) -> int:
 
     Before NumPy is imported the environment is enough; after, the loaded library is asked, if it can be found.
     """
-    if threads is not None:
+    if threads is not None and (_told[-1:] != [threads] or threads_in_use(threads) != threads):
         for name in VARIABLES:
             os.environ[name] = str(threads)
         if "numpy" in sys.modules:
             for function in _functions(SETTERS):
                 function(threads)
+            _told[:] = [threads]
     return threads_in_use(threads)
 
 
 def start_single() -> None:
-    """Have BLAS begin with one thread, unless the environment says how many; `suit` gives it more where that pays.
+    """Have BLAS begin with one thread, unless the environment says how many; a plan gets more where that pays (`wish`).
 
     Starting a thread for every core takes OpenBLAS as long as importing the rest of NumPy, and most models are small.
     """
@@ -42,16 +43,17 @@ def start_single() -> None:
 
 
 _started_single: list[bool] = []
+_told: list[int] = []  # what the loaded library was asked for last
 
 
-def suit(threads: int | None, flops: int) -> int:
-    """The threads for a plan with so many BLAS operations: those asked for, else all where they pay, else as it is.
+def wish(threads: int | None, flops: int) -> int | None:
+    """The threads to ask BLAS for, before a plan with so many of its operations runs: those that the user wants.
 
-    Gives how many are used. A process that did not `start_single` keeps what it has.
+    Without a wish all of them, where they pay and the process did `start_single`; else None: it keeps what it has.
     """
     if threads is None and _started_single and flops >= WORTH_THREADS:
-        threads = cores()
-    return limit_threads(threads)
+        return cores()
+    return threads
 
 
 def threads_in_use(threads: int | None = None) -> int:

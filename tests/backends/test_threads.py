@@ -36,3 +36,30 @@ def test_the_environment_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads.threads_in_use(3) == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert threads.threads_in_use(3) == 2
+
+
+def test_a_wish_is_told_again_only_when_something_else_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(
+        threads, "_functions", lambda names: [told.append] if names is threads.SETTERS else [lambda: told[-1]]
+    )
+    monkeypatch.setattr(threads, "_told", [])
+    for name in threads.VARIABLES:
+        monkeypatch.setenv(name, "1")
+    for wish in (2, 2, 3, 3, None, 2):
+        threads.limit_threads(wish)
+    assert told == [2, 3, 2]
+    told.append(5)  # somebody else's
+    threads.limit_threads(2)
+    assert told[-1] == 2
+
+
+def test_only_a_process_that_began_with_one_thread_wishes_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = threads.WORTH_THREADS
+    monkeypatch.setattr(threads, "_started_single", [])
+    assert threads.wish(None, large) is None
+    assert threads.wish(3, 0) == 3
+    monkeypatch.setattr(threads, "_started_single", [True])
+    assert threads.wish(None, large) == threads.cores()
+    assert threads.wish(None, large - 1) is None
+    assert threads.wish(1, large) == 1
