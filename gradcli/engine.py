@@ -5,7 +5,8 @@ Everything that turns what the elaborator prepared into arrays goes through here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp.params import Computed, FromFile, Seeded
@@ -89,15 +90,27 @@ def _planned(graph: Graph, machine: Machine) -> Plan | FlatPlan:
 
 def run_plan(plan: Plan | FlatPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
     """The plan's outputs, owned by the caller."""
+    return runner(plan, machine)(inputs)
+
+
+def runner(plan: Plan | FlatPlan, machine: Machine) -> Callable[[Sequence[Any]], list[Array]]:
+    """`run_plan` with all settled that stays the same from run to run. It may be called by several threads."""
     from gradcli.plan import FlatPlan
 
     if isinstance(plan, FlatPlan):
         from gradcli.backends import cupy
 
-        return cupy.run(plan, inputs, device=machine.device)
+        return partial(cupy.run, plan, device=machine.device)
     from gradcli.backends import numpy
 
-    return numpy.run(plan, inputs, machine.workers)
+    return partial(numpy.run, plan, workers=machine.workers)
+
+
+def threads_of(plan: Plan | FlatPlan, machine: Machine) -> int:
+    """How many threads work on a plan at most; on a GPU one, which waits."""
+    from gradcli.plan import FlatPlan
+
+    return 1 if isinstance(plan, FlatPlan) else min(plan.most_lanes, machine.workers)
 
 
 def run_graph(graph: Graph, inputs: Sequence[Any], machine: Machine) -> list[Array]:
@@ -141,13 +154,22 @@ def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Ar
     return fit(origin.load(), aval, name)  # Stored
 
 
+def dtype_of(aval: Aval) -> np.dtype[Any]:
+    """NumPy's dtype for the elements of an aval, in the byte order of this machine."""
+    import numpy as np
+
+    return np.dtype(NUMPY_NAMES[aval.dtype])
+
+
 def fit(array: Any, aval: Aval, name: str = "") -> Array:
     """Data in the dtype of an aval. Raises ModelError DAT105 for numbers that an integer type does not hold."""
     import numpy as np
 
-    dtype = NUMPY_NAMES[aval.dtype]
+    dtype = dtype_of(aval)
     given = np.asarray(array)
-    if is_int(aval.dtype) and given.dtype.name != dtype and given.dtype.kind != "b" and given.size:
+    if given.dtype == dtype:
+        return given
+    if is_int(aval.dtype) and given.dtype.name != dtype.name and given.dtype.kind != "b" and given.size:
         limits = np.iinfo(dtype)
         low, high = given.min(), given.max()
         if not limits.min <= low <= high <= limits.max:

@@ -16,20 +16,6 @@ SETTERS = (
 GETTERS = tuple(name.replace("_set_", "_get_").replace("_Set_Num", "_Get_Max") for name in SETTERS)
 
 
-def limit_threads(threads: int | None) -> int:
-    """Ask BLAS for this many threads, None for its own choice; gives how many it will use, as `threads_in_use`.
-
-    Before NumPy is imported the environment is enough; after, the loaded library is asked, if it can be found.
-    """
-    if threads is not None:
-        for name in VARIABLES:
-            os.environ[name] = str(threads)
-        if "numpy" in sys.modules:
-            for function in _functions(SETTERS):
-                function(threads)
-    return threads_in_use(threads)
-
-
 def start_single() -> None:
     """Have BLAS begin with one thread, unless the environment says how many: plans cut their products themselves, and
     starting a thread for every core takes OpenBLAS as long as importing the rest of NumPy."""

@@ -112,5 +112,10 @@ class Plan:
     blas: bool  # whether BLAS is called
     compiled: dict[str, Any] = field(default_factory=dict)  # what each backend made of it
 
+    @property
+    def most_lanes(self) -> int:
+        """How many threads can work at a time."""
+        return max((len(step.lanes) for step in self.steps if isinstance(step, Blocks)), default=1)
+
 
 __all__ = ["Blocks", "Call", "Home", "Kind", "Plan", "Step", "Storage"]
