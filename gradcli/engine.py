@@ -55,10 +55,10 @@ def plan_of(graph: Graph, machine: Machine) -> Plan:
     from gradcli.passes.pipeline import optimize
     from gradcli.plan import check_memory, fits, make_plan
 
-    best = optimize(graph, fast_math=machine.fast_math)
+    best, free = optimize(graph, fast_math=machine.fast_math), _free_on_device(machine)
     plans = [make_plan(best)]
     for levels in range(2, MAX_LEVELS + 1):
-        if fits(plans[-1], machine.memory):
+        if fits(plans[-1], machine.memory, free):
             return plans[-1]
         from gradcli.passes.checkpoints import checkpoint_loops
 
@@ -67,8 +67,17 @@ def plan_of(graph: Graph, machine: Machine) -> Plan:
             break
         plans.append(make_plan(optimize(shorter, fast_math=machine.fast_math)))
     least = min(plans, key=lambda plan: plan.peak)
-    check_memory(least, machine.memory)
+    check_memory(least, machine.memory, free)
     return least
+
+
+def _free_on_device(machine: Machine) -> int | None:
+    """Bytes that the GPU has left; None where the plan runs on the processor."""
+    if machine.backend != "cupy":
+        return None
+    from gradcli.backends import cupy
+
+    return cupy.free_memory(machine.device)
 
 
 def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
@@ -80,7 +89,7 @@ def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]
     from gradcli.backends import numpy, suit
 
     suit(machine.threads, plan.blas_flops)
-    return numpy.run(plan, inputs)
+    return numpy.run(plan, [x.get() if hasattr(x, "__cuda_array_interface__") else x for x in inputs])
 
 
 def run_graph(graph: Graph, inputs: Sequence[Any], machine: Machine) -> list[Array]:
@@ -125,10 +134,15 @@ def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Ar
 
 
 def fit(array: Any, aval: Aval, name: str = "") -> Array:
-    """Data in the dtype of an aval. Raises ModelError DAT105 for numbers that an integer type does not hold."""
+    """Data in the dtype of an aval; an array of a GPU that has it stays there. Raises ModelError DAT105 for numbers that
+    an integer type does not hold."""
     import numpy as np
 
     dtype = NUMPY_NAMES[aval.dtype]
+    if hasattr(array, "__cuda_array_interface__"):
+        if array.dtype.name == dtype:
+            return array  # type: ignore[no-any-return]  # of CuPy, which is not installed where types are checked
+        array = array.get()
     given = np.asarray(array)
     if is_int(aval.dtype) and given.dtype.name != dtype and given.dtype.kind != "b" and given.size:
         limits = np.iinfo(dtype)

@@ -176,7 +176,10 @@ class Compiled:
         fed = planned.fed(arrays | trained, {"sens": sens, "along": along})
         made = dict(zip(planned.names, engine.run_plan(planned.plan, fed, self._machine), strict=True))
         for name, target in targets.items():
-            target[...] = made[name]
+            if hasattr(target, "set"):  # an array of a GPU
+                target.set(made[name])
+            else:
+                target[...] = made[name]
             made[name] = target
         return Arrays(made)
 
@@ -206,7 +209,7 @@ def _targets(planned: Planned, out: Mapping[str, Any]) -> dict[str, Any]:
         if shape != tuple(aval.shape) or dtype != NUMPY_NAMES[aval.dtype]:
             have = type(target).__name__ if shape is None else f"{dtype}{list(shape)}"
             raise fail("DAT105", f"`out` for {name} is {have}, the result {aval}", help="give an array of that type")
-        if not target.flags.writeable:
+        if not getattr(target.flags, "writeable", True):
             raise fail("DAT105", f"`out` for {name} is read-only")
     return dict(out)
 

@@ -95,7 +95,7 @@ def result_of(
 
     return Result(
         request.verb, program.scope.source.name, prepared.net, program.scope.edition, machine.backend,
-        threads_in_use(machine.threads), sens, values, grads, tuple(notes), machine.why, origins=prepared.origins,
+        threads_in_use(machine.threads) if machine.backend == "numpy" else 0, sens, values, grads, tuple(notes), machine.why, origins=prepared.origins,
     )  # fmt: skip
 
 

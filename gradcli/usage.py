@@ -60,7 +60,8 @@ _ENTRIES = (
         "ENV001",
         "CuPy is missing",
         "`--backend cupy` runs on a GPU through CuPy, which is not installed, or was made for another CUDA than the one "
-        "of this machine. `pip install 'gradcli[cupy]'` installs the one for CUDA 12.",
+        "of this machine. `pip install 'gradcli[cupy]'` installs the one for CUDA 12; `pip install cupy-cuda13x` is that "
+        "for CUDA 13.",
         "",
         "",
     ),
@@ -82,6 +83,14 @@ _ENTRIES = (
         "ENV004",
         "git is missing",
         "`gradcli diff HEAD~1:model.net model.net` asks git for the model as it was, and there is no `git` on the path.",
+        "",
+        "",
+    ),
+    Entry(
+        "ENV005",
+        "CuPy failed",
+        "CUDA, its compiler or one of its libraries failed while the model was running; the note says what it said. Often a "
+        "part of CUDA is not installed: `pip install 'cupy-cuda12x[ctk]'` brings what CuPy needs besides the driver.",
         "",
         "",
     ),

@@ -43,6 +43,7 @@ ELSEWHERE = {  # codes that no file shows on every machine, and where they are t
     "ENV002": "tests/backends/test_choose.py",
     "ENV003": "tests/backends/test_choose.py",
     "ENV004": "tests/cli/test_diff.py",
+    "ENV005": "tests/backends/test_cupy.py",
     "ENV090": "tests/backends/test_numpy.py",
     "ENV091": "the shell: > /dev/full",
     "NUM008": "tests/ad/test_sparsity.py",

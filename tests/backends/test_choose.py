@@ -54,7 +54,17 @@ def test_auto_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_with_both(monkeypatch: pytest.MonkeyPatch) -> None:
     with_cupy(monkeypatch, driver=True)
+    pretend(monkeypatch, 2)
     assert choose("auto", 1) == ("cupy", "a GPU was found, device 1")
+
+
+def test_auto_with_a_cupy_for_another_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_cupy(monkeypatch, driver=True)
+    break_cupy(monkeypatch)
+    assert choose("auto", 0) == (
+        "numpy",
+        "CuPy is installed, but cannot be imported; libcudart.so.12: cannot open shared object file",
+    )
 
 
 def test_auto_with_hidden_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +130,7 @@ def test_running_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert help == "`pip install 'gradcli[cupy]'`"
 
 
-def test_running_with_a_cupy_for_another_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+def break_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def find_spec(self, name: str, path: Any, target: Any = None) -> None:
             if name == "cupy":
@@ -128,6 +138,10 @@ def test_running_with_a_cupy_for_another_cuda(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+
+
+def test_running_with_a_cupy_for_another_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_cupy(monkeypatch)
     code, message, _ = refusal(run)
     assert code == "ENV001"
     assert message == "CuPy is installed, but cannot be imported"
