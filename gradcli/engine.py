@@ -89,7 +89,13 @@ def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]
     from gradcli.backends import numpy, suit
 
     suit(machine.threads, plan.blas_flops)
-    return numpy.run(plan, [x.get() if hasattr(x, "__cuda_array_interface__") else x for x in inputs])
+    return numpy.run(plan, [x.get() if _on_a_gpu(x) else x for x in inputs])
+
+
+def _on_a_gpu(array: Any) -> bool:
+    import numpy as np
+
+    return not isinstance(array, np.ndarray) and hasattr(array, "__cuda_array_interface__")
 
 
 def run_graph(graph: Graph, inputs: Sequence[Any], machine: Machine) -> list[Array]:
@@ -134,12 +140,14 @@ def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Ar
 
 
 def fit(array: Any, aval: Aval, name: str = "") -> Array:
-    """Data in the dtype of an aval; an array of a GPU that has it stays there. Raises ModelError DAT105 for numbers that
-    an integer type does not hold."""
+    """Data in the dtype of an aval; an array of a GPU that has it stays there.
+
+    Raises ModelError DAT105 for numbers that an integer type does not hold.
+    """
     import numpy as np
 
     dtype = NUMPY_NAMES[aval.dtype]
-    if hasattr(array, "__cuda_array_interface__"):
+    if _on_a_gpu(array):
         if array.dtype.name == dtype:
             return array  # type: ignore[no-any-return]  # of CuPy, which is not installed where types are checked
         array = array.get()

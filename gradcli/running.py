@@ -93,9 +93,10 @@ def result_of(
 ) -> Result:  # fmt: skip
     from gradcli.backends import threads_in_use
 
+    threads = threads_in_use(machine.threads) if machine.backend == "numpy" else 0
     return Result(
         request.verb, program.scope.source.name, prepared.net, program.scope.edition, machine.backend,
-        threads_in_use(machine.threads) if machine.backend == "numpy" else 0, sens, values, grads, tuple(notes), machine.why, origins=prepared.origins,
+        threads, sens, values, grads, tuple(notes), machine.why, origins=prepared.origins,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Where plans run. `choose` decides, and imports no backend unless it is one that can run; `cupy.py` alone imports CuPy."""
+"""Where plans run. `choose` decides, and imports CuPy only where it is about to run; `cupy.py` alone imports it."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ class Functions:
         return held[1][value - start]
 
     def remainder(self, x: Array, y: Array) -> Array:
-        """CuPy's is `x - floor(x / y) * y`: wrong by y where x / y rounds to a whole number, nan for an infinite y. This
-        one is exact, with the sign of y."""
+        """Exact, with the sign of y. CuPy's is `x - floor(x / y) * y`: wrong by y where x / y rounds to a whole number,
+        and nan for an infinite y."""
         cp = self._cp
         if x.dtype.kind != "f":
             return cp.remainder(x, y)
@@ -74,7 +74,7 @@ class Linalg:
 
 
 def sent(cp: Any, array: Any) -> Array:
-    """An array of the host on the device; one that is there as it is. CuPy would lose the sign of a -0.0 without dims."""
+    """An array on the device, once. Without dims CuPy would take a -0.0 for 0 and lose its sign."""
     if getattr(array, "ndim", 1) or hasattr(array, "__cuda_array_interface__"):
         return cp.asarray(array)
     return cp.asarray(array.reshape(1)).reshape(())

@@ -173,7 +173,6 @@ def _inv_vjp(cts: Any, inputs: Any, outs: Any) -> tuple[Value]:
     return (-apply("matmul", apply("matmul", back, cts[0]), back),)
 
 
-
 def _inv(xp: Any, a: Array) -> Array:
     return _where_numbers(xp, a, lambda known: _or_refuse(xp.linalg.inv, known, check=xp.linalg.inv, **SINGULAR))
 

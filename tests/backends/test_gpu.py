@@ -1,10 +1,10 @@
 """Real CuPy on a real GPU against NumPy; skipped where there is none.
 
-    python -m pytest tests/backends/test_gpu.py -n 8
+    python -m pytest tests/backends/test_gpu.py
 
-Every primitive on all its samples, elementwise ones on special numbers too; matrices that are hard; the conventions; all
-cases of all models; and what an error says. On the way everything is compared in units of rounding, at most `WIDE` of
-the largest element; what is known to differ stands in `docs/derivative-conventions.md`, On a GPU.
+Every primitive on all its samples, elementwise ones on special numbers, too; matrices, indices, the conventions, all
+cases of all models, and what an error says. Numbers agree to `WIDE` units of rounding of the largest; what is known to
+differ stands in `docs/derivative-conventions.md`, On a GPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from tests.conftest import GPUS, ROOT, Cli
 from tests.ops.modes import hold
 from tests.ops.samples import Case, evaluate, floats, graph_of, operands, params_for, results, walk
 from tests.reference.test_conventions import EACH, ITEMS, Row, numbers, point
-
 
 try:
     HERE = backends.choose("auto")[0] == "cupy"  # by the variables of the shell: no fixture hides anything yet
