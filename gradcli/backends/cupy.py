@@ -76,6 +76,15 @@ def _checked() -> AbstractContextManager[Any]:
     return made
 
 
+def describe(device: int = 0) -> str:
+    """`NVIDIA H200, CUDA 13.2, a driver for 13.0`"""
+    runtime = namespace(device).cuda.runtime
+    name = bytes(runtime.getDeviceProperties(device)["name"]).decode("utf-8", "replace")
+    numbers = (runtime.runtimeGetVersion(), runtime.driverGetVersion())
+    cuda, driver = (f"{number // 1000}.{number % 1000 // 10}" for number in numbers)
+    return f"{name}, CUDA {cuda}, a driver for {driver}"
+
+
 def namespace(device: int = 0) -> Any:
     """The module `cupy`, once it is sure that the device is there. Raises ModelError ENV001, ENV002 or ENV003."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -50,7 +51,12 @@ def install(monkeypatch: pytest.MonkeyPatch, *, free: int = 1 << 40) -> Any:
     """A machine with one GPU, of which `free` bytes are left; gives its `cupy`."""
     names = strict.Namespace()
     runtime = SimpleNamespace(
-        getDeviceCount=lambda: 1, memGetInfo=lambda: (free, free), CUDARuntimeError=RuntimeFailure
+        getDeviceCount=lambda: 1,
+        memGetInfo=lambda: (free, free),
+        getDeviceProperties=lambda device: {"name": b"NVIDIA H200"},
+        runtimeGetVersion=lambda: 13020,
+        driverGetVersion=lambda: 13000,
+        CUDARuntimeError=RuntimeFailure,
     )
 
     class Module(ModuleType):
@@ -66,6 +72,7 @@ def install(monkeypatch: pytest.MonkeyPatch, *, free: int = 1 << 40) -> Any:
             return SimpleNamespace(free_bytes=lambda: 0)
 
     made = Module("cupy")
+    made.__spec__ = ModuleSpec("cupy", None)
     extras: Any = ModuleType("cupyx")
     extras.errstate = errstate
     monkeypatch.setitem(sys.modules, "cupy", made)

@@ -123,6 +123,12 @@ def test_a_command_says_where_it_ran(cp: Any, cli_inside: Cli, tmp_path: Path) -
     assert document["grads"][0]["data"] == [2.0, 4.0]
 
 
+def test_env_names_the_gpu(cp: Any, cli_inside: Cli) -> None:
+    out = cli_inside("env").done().out
+    assert "gpu       NVIDIA H200, CUDA 13.2, a driver for 13.0\n" in out
+    assert "backend   cupy (a GPU was found, device 0)\n" in out
+
+
 @pytest.mark.parametrize("wrong", [3, -1])
 def test_an_index_out_of_range_names_the_line(cp: Any, wrong: int) -> None:
     with pytest.raises(gradcli.ModelError) as caught:

@@ -234,6 +234,10 @@ def test_commands(cli: Cli, tmp_path: Path) -> None:
     assert "are free on the GPU" in ran.err
 
 
+def test_env(cli: Cli) -> None:
+    assert ", CUDA " in cli("env").done().out
+
+
 def test_arrays_of_the_device() -> None:
     cp = backend.namespace()
     step = gradcli.compile("net f(x: f64[n]) = x * x").compile("grad", backend="cupy")
