@@ -23,13 +23,13 @@ from gradcli.ad.reverse import float_outputs, reverse
 from gradcli.differentiate import Scene, Target, derive
 from gradcli.directions import scene_of_jvp
 from gradcli.engine import Machine, run_graph
-from gradcli.held import calls_of
+from gradcli.held import calls_of, most_rows
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.aval import EPS
 from gradcli.ir.cost import cost
 from gradcli.ir.graph import Graph
 from gradcli.ir.live import outputs_from, without_dead
-from gradcli.onegradient import check_target, drawn
+from gradcli.onegradient import check_problem, drawn
 from gradcli.placing import place_of
 from gradcli.record import record, replace
 from gradcli.request import CheckedGradients, Culprit, GradientCheck, Request
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 DUALITY = 1e-12  # in f64
 UNITS = 64  # of rounding, in narrower floats
 WORK = 2e9  # operations that single elements may take in all: a few seconds
-NODE = 6_000  # what calling one operator costs, in operations
+NODE = 2_000  # what calling one operator costs, in operations
 RUNS = 14  # of the model, for the slope along one direction
 LEAST, MOST = 1, 4_096  # elements of one array that are moved alone
 
@@ -61,6 +61,7 @@ class Problem:
     arrays: Sequence[Array]
     cts: Sequence[Array]
     targets: Sequence[Target]
+    values: Sequence[Array]  # f at the point
     gradients: Sequence[Array]  # by each target
 
 
@@ -93,11 +94,9 @@ def check_gradients(
     duality: list[float | None] = []
     found: tuple[Culprit, ...] = ()
     for problem in problems:
-        weighted = Weighted(problem.graph, problem.arrays, problem.cts)
-        made = [
-            check_target(problem, weighted, k, next(left), at[target.name], seed, talk.advance)
-            for k, target in enumerate(problem.targets)
-        ]
+        weighted = weighted_of(problem)
+        own = [next(left) for _ in problem.targets]
+        made = check_problem(problem, weighted, own, [at[t.name] for t in problem.targets], seed, talk.advance)
         rows += made
         duality.append(dual(problem, weighted, machine, seed))
         if not found and (disagrees(problem, duality[-1]) or any(row.verdict == "wrong" for row in made)):
@@ -159,7 +158,13 @@ def problem_of(
     refuses the data, also one that no gradient needs."""
     wrt = [target.position for target in targets]
     made = run_graph(reverse(graph, wrt, sens="inputs"), [*arrays, *cts], machine)
-    return Problem(prefix, labels, graph, arrays, cts, targets, made[len(graph.outputs) :])
+    n = len(graph.outputs)
+    return Problem(prefix, labels, graph, arrays, cts, targets, made[:n], made[n:])
+
+
+def weighted_of(problem: Problem) -> Weighted:
+    moved = [target.position for target in problem.targets]
+    return Weighted(problem.graph, problem.arrays, problem.cts, problem.values, moved)
 
 
 def functions(
@@ -191,8 +196,8 @@ def count_of(problem: Problem, problems: int, target: Target, asked: int | None)
 
 
 def work_of(graph: Graph) -> int:
-    """What it costs to run a graph node by node."""
-    return cost(graph) + NODE * calls_of(graph)
+    """What it costs to run a graph once more, beside others."""
+    return cost(graph) + NODE * calls_of(graph) // most_rows(graph)
 
 
 # ── forward against reverse ─────────────────────────────────────────────────────────────────────────────────
@@ -215,7 +220,7 @@ def dual(problem: Problem, weighted: Weighted, machine: Machine, seed: int) -> f
         right = [g.astype("f8") * way for g, way in zip(problem.gradients, ways, strict=True)]
         sums = [sum(float(term.sum()) for term in terms) for terms in (left, right)]
         scale = sum(float(abs(term).sum()) for term in (*left, *right))
-        scale += sum(float(abs(ct * f).sum()) for ct, f in zip(weighted.cts, weighted.held.outputs, strict=True))
+        scale += sum(float(abs(ct * f).sum()) for ct, f in zip(weighted.cts, problem.values, strict=True))
     if not np.isfinite(scale):
         return None
     return abs(sums[0] - sums[1]) / scale if scale else 0.0
@@ -268,9 +273,8 @@ def graph_problem(graph: Graph, arrays: Sequence[Array], seed: int = 0) -> Probl
 def graph_agrees(graph: Graph, arrays: Sequence[Array], seed: int = 0, elements: int = MOST) -> bool:
     """Whether the gradients of a graph are finite and agree with differences, and both modes with each other."""
     problem = graph_problem(graph, arrays, seed)
-    weighted = Weighted(graph=problem.graph, arrays=problem.arrays, cts=problem.cts)
-    for k in range(len(problem.targets)):
-        row = check_target(problem, weighted, k, elements, None, seed, lambda name: None)
-        if row.verdict in ("wrong", "not finite"):
-            return False
+    weighted, count = weighted_of(problem), len(problem.targets)
+    rows = check_problem(problem, weighted, [elements] * count, [None] * count, seed)
+    if any(row.verdict in ("wrong", "not finite") for row in rows):
+        return False
     return not disagrees(problem, dual(problem, weighted, Machine(), seed))
