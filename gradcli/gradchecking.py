@@ -14,13 +14,13 @@ operator is at fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradcli import weights
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import float_outputs, reverse
-from gradcli.differentiate import Scene, Target, derive
+from gradcli.differentiate import Scene, Target, by_series, derive
 from gradcli.directions import scene_of_jvp
 from gradcli.engine import Machine, run_graph
 from gradcli.held import calls_of, most_rows
@@ -56,7 +56,7 @@ class Problem:
     """φ = ⟨cts, f⟩: `graph` gives f, and `prefix` names what it is already a derivative by."""
 
     prefix: tuple[str, ...]
-    labels: Sequence[str]  # of the outputs
+    sens: Mapping[str, Given]  # of each output
     graph: Graph
     arrays: Sequence[Array]
     cts: Sequence[Array]
@@ -103,7 +103,7 @@ def check_gradients(
             found = culprits(problem.graph, problem.arrays, seed)
     return CheckedGradients(
         program.scope.source.name, prepared.net, program.scope.edition, request.dtype or "f64", seed,
-        described(problems, given, request.order, seed), tuple(rows), by_order(problems, duality),
+        described(problems, request.order), tuple(rows), by_order(problems, duality),
         max(map(limit_of, problems)), found, tuple(notes_of(prepared, scene)),
     )  # fmt: skip
 
@@ -137,29 +137,39 @@ def problems_of(
     scene: Scene, prepared: Prepared, request: Request, given: dict[str, Given] | None, arrays: Sequence[Array],
     machine: Machine, seed: int,
 ) -> Iterator[Problem]:  # fmt: skip
-    """One for the outputs, then for each order one for each gradient of the order before. `--sens` is of the last."""
+    """One for the outputs, then for each order one for each gradient of the order before. `--sens` is of the last.
+
+    Of a high order by one input, without `--sens`, `grad` has a way of its own: that is the one that is checked.
+    """
     for order in range(1, request.order + 1):
         weighed = given if order == request.order else None
+        series = by_series(scene.graph, scene.targets, order) if weighed is None else None
         for prefix, graph, labels in functions(scene, prepared.outputs, order):
             if weighed is not None and not set(labels) & set(weighed):
                 continue
-            cts = []
-            for k, (label, out) in enumerate(zip(labels, graph.outputs, strict=True)):
-                one = Given("random", "", seed + k) if weighed is None else weighed[label]
-                cts.append(weights.array(one, out.aval, machine, "sens"))
-            yield problem_of(graph, arrays, cts, scene.targets, machine, prefix, labels)
+            if series is not None:
+                sens = [Given("ones", "", None)]
+            elif weighed is None:
+                sens = [Given("random", f"random:{seed + k}", seed + k) for k in range(len(labels))]
+            else:
+                sens = [weighed[label] for label in labels]
+            cts = [weights.array(one, out.aval, machine, "sens") for one, out in zip(sens, graph.outputs, strict=True)]
+            problem = problem_of(graph, arrays, cts, scene.targets, machine, prefix, dict(zip(labels, sens, strict=True)))
+            if series is not None:
+                problem = replace(problem, gradients=run_graph(outputs_from(series.graph, -1), arrays, machine))
+            yield problem
 
 
 def problem_of(
     graph: Graph, arrays: Sequence[Array], cts: Sequence[Array], targets: Sequence[Target], machine: Machine,
-    prefix: tuple[str, ...] = (), labels: Sequence[str] = (),
+    prefix: tuple[str, ...] = (), sens: Mapping[str, Given] | None = None,
 ) -> Problem:  # fmt: skip
     """With the gradients that the engine computes. Raises ModelError DIF001, DIF002 or DIF008, and where an operator
     refuses the data, also one that no gradient needs."""
     wrt = [target.position for target in targets]
     made = run_graph(reverse(graph, wrt, sens="inputs"), [*arrays, *cts], machine)
     n = len(graph.outputs)
-    return Problem(prefix, labels, graph, arrays, cts, targets, made[:n], made[n:])
+    return Problem(prefix, sens or {}, graph, arrays, cts, targets, made[:n], made[n:])
 
 
 def weighted_of(problem: Problem) -> Weighted:
@@ -245,17 +255,13 @@ def by_order(problems: Sequence[Problem], duality: Sequence[float | None]) -> tu
     return tuple(found.values())
 
 
-def described(
-    problems: Sequence[Problem], given: dict[str, Given] | None, order: int, seed: int
-) -> tuple[dict[str, Any], ...]:
+def described(problems: Sequence[Problem], order: int) -> tuple[dict[str, Any], ...]:
     """Each weight of the last order as `--sens` gives it: `grad` can be asked for the same."""
-    if given is not None:
-        return tuple({"output": n, "kind": one.kind, "source": one.source or None} for n, one in given.items())
-    last = [problem.labels for problem in problems if len(problem.prefix) == order - 1]
+    last = [problem.sens for problem in problems if len(problem.prefix) == order - 1]
     return tuple(
-        {"output": label, "kind": "random", "source": f"random:{seed + k}"}
-        for labels in last
-        for k, label in enumerate(labels)
+        {"output": label, "kind": one.kind, "source": one.source or None}
+        for sens in last
+        for label, one in sens.items()
     )
 
 
