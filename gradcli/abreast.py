@@ -76,7 +76,7 @@ class _Steadied:
             builder.spans = node.spans
             args = [env[value.id] for value in node.inputs]
             matters = any(out.id in moving for out in node.outs)
-            outs = builder.emit(*self._held(node, args, matters))
+            outs: Sequence[Value] = builder.emit(*self._held(node, args, matters))
             if matters and _watched(node):
                 outs = self._watch(builder, node, args, outs)
             env.update({old.id: new for old, new in zip(node.outs, outs, strict=True)})

@@ -35,7 +35,8 @@ GROWTH = 4  # a plan for more rows than are asked for will do, if it is for at m
 class Move(Protocol):
     """What is added to one input."""
 
-    position: int
+    @property
+    def position(self) -> int: ...
 
     def apply(self, x: Array) -> None:
         """Moves the input, in place."""

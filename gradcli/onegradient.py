@@ -17,7 +17,7 @@ from gradcli.slopes import SAFETY, Slope, Way, Weighted
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.gradchecking import Problem
+    from gradcli.problems import Problem
 
     Array = np.ndarray[Any, Any]
 
@@ -125,13 +125,13 @@ def scales_of(x: Array) -> Array:
 
 
 def check_problem(
-    problem: Problem, weighted: Weighted, counts: Sequence[int], places: Sequence[str | None], seed: int,
+    problem: Problem, counts: Sequence[int], places: Sequence[str | None], seed: int,
     advance: Callable[[str], None] = lambda name: None,
 ) -> list[GradientCheck]:  # fmt: skip
     """The gradients by all targets, side by side; of each so many elements are moved alone."""
+    weighted = problem.weighted()
     checks = [
-        Checked(problem, weighted, k, count, at, seed)
-        for k, (count, at) in enumerate(zip(counts, places, strict=True))
+        Checked(problem, weighted, k, count, at, seed) for k, (count, at) in enumerate(zip(counts, places, strict=True))
     ]
     asked = [(check, way) for check in checks for way in check.ways]
     slopes = iter(weighted.slopes([way for _, way in asked], lambda k: advance(asked[k][0].name)))
@@ -154,7 +154,7 @@ class Checked:
         size = self.gradient.size
         self.nonfinite = int(size - np.count_nonzero(np.isfinite(self.gradient)))
         self._one = One(weighted, self.target.position, self.gradient, self.dtype)
-        wholes = _directions(size, count) if size and self.finite and not self.nonfinite else 0
+        wholes = directions_of(size, count) if self.finite and not self.nonfinite else 0
         elements = chosen(self.gradient, count, seed) if size and self.finite else []
         self._wholes = [self._one.scales * signs(self.gradient.shape, seed, k, n) for n in range(wholes)]
         self.ways = [*map(self._one.way, self._wholes), *map(self._one.element, elements)]
@@ -222,8 +222,9 @@ def turns_of(nodes: Sequence[Node]) -> tuple[str, ...]:
 # ── ways and elements ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _directions(size: int, count: int) -> int:
-    return 0 if size == 1 else min(DIRECTIONS, max(count, 1))
+def directions_of(size: int, count: int) -> int:
+    """How many random directions move all elements of an array, of which so many are moved alone."""
+    return 0 if size < 2 else min(DIRECTIONS, max(count, 1))
 
 
 def signs(shape: tuple[int, ...], seed: int, *path: int) -> Array:

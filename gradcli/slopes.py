@@ -154,9 +154,7 @@ class Weighted:
         first, _ = self._window(way)
         steps = [RATIO**first, RATIO ** (first - 1)]
         near = self.held.near([Step(way, sign * step) for step in steps for sign in (1, -1)])
-        coarse, fine = (
-            self._bend(near[2 * k], near[2 * k + 1]) / step for k, step in enumerate(steps)
-        )
+        coarse, fine = (self._bend(near[2 * k], near[2 * k + 1]) / step for k, step in enumerate(steps))
         return fine < 0.5 * coarse or fine <= SAFETY * self.rounding / steps[1]
 
     def _bend(self, after: Near | None, before: Near | None) -> float:
