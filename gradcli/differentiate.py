@@ -111,7 +111,7 @@ def _words(
             if not aval.is_float:
                 raise fail(
                     "DIF001",
-                    f"{word} is {aval} and has no derivative",
+                    f"{word} is {aval.text} and has no derivative",
                     prepared.origins.get(word),
                     help=f"declare it as a float in the model: `{word}: f64`",
                 )
@@ -124,6 +124,11 @@ def _words(
             found = [t for t in params if t.name.startswith(word + ".")]
         if not found:
             names = [t.name for t in every]
+            if not word:
+                notes = [f"inputs and params: {listed(names) or 'none'}"]
+                raise fail(
+                    "DIF003", "a name in `--wrt` is empty", notes=notes, help="`--wrt all` is by all float inputs"
+                )
             guess = nearest(word, names)
             raise fail(
                 "DIF003",
@@ -169,7 +174,7 @@ def scene_of(prepared: Prepared, request: Request) -> Scene:
         )
     value = line_value(prepared, request.at)
     if not value.aval.is_float:
-        raise fail("DIF001", f"{request.at} is {value.aval} and has no derivative")
+        raise fail("DIF001", f"{request.at} is {value.aval.text} and has no derivative")
     inner = cut_at(prepared.graph, value)
     target = Target(request.at, "at", len(inner.inputs) - 1)
     return Scene(inner, (target,), whole=replace(prepared.graph, outputs=(value,)))
