@@ -84,7 +84,7 @@ def check_gradients(
         name = ",".join(function.prefix) or "the gradient"
         talk.advance(name)
         problem = problem_of(function, arrays, scene.targets, machine)
-        made = check_problem(problem, own, [at[t.name] for t in scene.targets], seed, talk.advance)
+        made = check_problem(problem, machine, own, [at[t.name] for t in scene.targets], seed, talk.advance)
         rows += made
         talk.advance(name)
         apart, order = dual(problem, machine, seed), 1 + len(function.prefix)
@@ -181,7 +181,7 @@ def graph_agrees(graph: Graph, arrays: Sequence[Array], seed: int = 0, elements:
     """Whether the gradients of a graph are finite and agree with differences, and both modes with each other."""
     problem = problem_alone(graph, arrays, seed)
     count = len(problem.targets)
-    rows = check_problem(problem, [elements] * count, [None] * count, seed)
+    rows = check_problem(problem, Machine(), [elements] * count, [None] * count, seed)
     if any(row.verdict in ("wrong", "not finite") for row in rows):
         return False
     return not disagrees(problem, dual(problem, Machine(), seed))

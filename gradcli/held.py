@@ -6,7 +6,7 @@ at once as are asked for and memory allows; each number of rows is one plan, mad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gradcli.abreast import Log, steadied
@@ -16,7 +16,7 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node
 from gradcli.ir.region import regions
 from gradcli.plan.plan import nbytes
-from gradcli.record import record
+from gradcli.record import record, replace
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError
 
 if TYPE_CHECKING:
@@ -55,24 +55,22 @@ class Near:
 class Held:
     """A graph at a point. `moved` are the positions of the inputs that can be moved."""
 
-    def __init__(self, graph: Graph, arrays: Sequence[Array], moved: Sequence[int]) -> None:
+    def __init__(self, graph: Graph, arrays: Sequence[Array], moved: Sequence[int], machine: Machine) -> None:
         self._arrays = list(arrays)
+        self._machine = replace(machine, backend="numpy")
+        self._room = min(ROOM, machine.memory or ROOM)
         self._moved = list(moved)
         self._log = Log()
         self._graph = steadied(graph, self._log)
         self._plans: dict[int, Plan] = {}  # by the number of rows
-        self.most = most_rows(graph)
+        self.most = most_rows(graph, self._room)
 
-    def near(self, moves: Sequence[Move], done: Callable[[int], None] = lambda count: None) -> list[Near | None]:
-        """The graph with one input moved, for each of `moves`; None where an operator refuses the data.
-
-        `done` is told of how many after each run. Raises ModelError where memory does not suffice.
-        """
+    def near(self, moves: Sequence[Move]) -> list[Near | None]:
+        """The graph with one input moved, for each of `moves`; None where an operator refuses the data. Raises
+        ModelError where memory does not suffice, and DIF008 for an operator that has no rule for batches."""
         found: list[Near | None] = []
         while len(found) < len(moves):
-            some = moves[len(found) : len(found) + self.most]
-            found += self._run(some)
-            done(len(some))
+            found += self._run(moves[len(found) : len(found) + self.most])
         return found
 
     def _run(self, moves: Sequence[Move]) -> list[Near | None]:
@@ -81,7 +79,7 @@ class Held:
             return [*self._run(moves[: rows - 1]), *self._run(moves[rows - 1 :])]
         self._log.clear()
         try:
-            outputs = run_plan(plan, self._inputs(moves, rows), Machine())
+            outputs = run_plan(plan, self._inputs(moves, rows), self._machine)
         except ModelError as error:
             if error.exit_code == ENVIRONMENT:
                 raise
@@ -112,10 +110,12 @@ class Held:
             rows = min(1 << max(count - 1, 1).bit_length(), self.most) + 1
             while rows not in self._plans:
                 flags = [k in self._moved for k in range(len(self._arrays))]
-                plan = plan_of(batch(self._graph, flags, rows), Machine())
+                fewest = rows == LEAST + 1
+                limits = self._machine if fewest else replace(self._machine, memory=None)
+                plan = plan_of(batch(self._graph, flags, rows), limits)
                 need = plan.peak + plan.input_bytes
-                if need > ROOM and rows > LEAST + 1:
-                    rows = max(LEAST + 1, min(rows // 2, rows * ROOM // need))
+                if need > self._room and not fewest:
+                    rows = max(LEAST + 1, min(rows // 2, rows * self._room // need))
                     self.most = rows - 1
                 else:
                     self._plans[rows] = plan
@@ -126,9 +126,9 @@ def _met(noted: Sequence[tuple[Node, Array]], row: int) -> tuple[Node, ...]:
     return tuple(node for node, rows in noted if rows[row])
 
 
-def most_rows(graph: Graph) -> int:
+def most_rows(graph: Graph, room: int = ROOM) -> int:
     """How many points are run at once, as far as the largest array of the graph lets it be seen."""
-    return max(LEAST, min(MOST, ROOM // (2 * _largest(graph) + 1)))
+    return max(LEAST, min(MOST, room // (2 * _largest(graph) + 1)))
 
 
 def _largest(graph: Graph) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
+from gradcli.engine import Machine
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.live import outputs_from
@@ -96,7 +97,7 @@ def node_faults(node: Node, operands: Sequence[Array], seed: int) -> Iterator[Cu
         return
     moved = [k for k, value in enumerate(graph.inputs) if value.aval.is_float]
     values = _values(graph, arrays)
-    weighted = Weighted(graph, arrays, drawn([out.aval for out in graph.outputs], seed), values, moved)
+    weighted = Weighted(graph, arrays, drawn([out.aval for out in graph.outputs], seed), values, moved, Machine())
     if not weighted.finite:
         return
     for k, value in enumerate(graph.inputs):

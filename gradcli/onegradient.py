@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from math import inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
+from gradcli.engine import Machine
 from gradcli.ir.aval import EPS, Aval
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node
@@ -125,11 +126,11 @@ def scales_of(x: Array) -> Array:
 
 
 def check_problem(
-    problem: Problem, counts: Sequence[int], places: Sequence[str | None], seed: int,
+    problem: Problem, machine: Machine, counts: Sequence[int], places: Sequence[str | None], seed: int,
     advance: Callable[[str], None] = lambda name: None,
 ) -> list[GradientCheck]:  # fmt: skip
     """The gradients by all targets, side by side; of each so many elements are moved alone."""
-    weighted = problem.weighted()
+    weighted = problem.weighted(machine)
     checks = [
         Checked(problem, weighted, k, count, at, seed) for k, (count, at) in enumerate(zip(counts, places, strict=True))
     ]

@@ -51,9 +51,9 @@ class Problem:
     values: Sequence[Array]
     gradients: Sequence[Array]
 
-    def weighted(self) -> Weighted:
+    def weighted(self, machine: Machine) -> Weighted:
         moved = [target.position for target in self.targets]
-        return Weighted(self.graph, self.arrays, self.cts, self.values, moved)
+        return Weighted(self.graph, self.arrays, self.cts, self.values, moved, machine)
 
 
 def replace_order(request: Request, scene: Scene) -> Request:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from gradcli.engine import Machine
 from gradcli.held import Held, Near
 from gradcli.ir.aval import EPS
 from gradcli.ir.graph import Graph, Node
@@ -107,11 +108,11 @@ class Weighted:
 
     def __init__(
         self, graph: Graph, arrays: Sequence[Array], cts: Sequence[Array], values: Sequence[Array],
-        moved: Sequence[int],
+        moved: Sequence[int], machine: Machine,
     ) -> None:  # fmt: skip
         self.arrays = list(arrays)
         self.values = list(values)
-        self.held = Held(graph, arrays, moved)
+        self.held = Held(graph, arrays, moved, machine)
         self.cts = [ct.astype("float64") for ct in cts]
         self.eps = [EPS[out.dtype] for out in graph.outputs]
         self._dtypes = [value.dtype for value in (*graph.inputs, *graph.outputs)]
