@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from gradcli.ad.forward import forward
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 DUALITY, UNITS = 1e-12, 64  # how far both modes may be apart, and in units of rounding
 TURNS = 3  # on how many turns of a loop a node is tried
 SAME = 64  # and how many nodes of one operator, until one is at fault
+QUIET = 50_000  # nodes run since the last that was tried: once one is at fault, nothing new is to be expected
 WORDS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -40,19 +43,29 @@ def culprits(graph: Graph, arrays: Sequence[Array], seed: int) -> tuple[Culprit,
     tried: Counter[Any] = Counter()
     found: dict[Any, Culprit] = {}
     holders: set[Any] = set()
+    since = count(1)
 
     def seen(node: Node, operands: Sequence[Any]) -> None:
+        nonlocal since
+        if found and next(since) > QUIET:
+            raise _Enough
         if tried[id(node)] >= TURNS or tried[node.prim.name] >= SAME or not _differentiable(node):
             return
+        since = count(1)
         tried.update([id(node), node.prim.name])
         for one in node_faults(node, operands, seed):
             key = (one.operator, one.at, one.operand)
             found.setdefault(key, one)
             holders.update([key] if regions(node) else [])
 
-    _seen(graph, arrays, seen)
+    with suppress(_Enough):
+        _seen(graph, arrays, seen)
     inner = [one for key, one in found.items() if key not in holders]
     return tuple(inner or found.values())
+
+
+class _Enough(Exception):
+    """What is at fault is known."""
 
 
 Seen = Callable[[Node, Sequence[Any]], None]
