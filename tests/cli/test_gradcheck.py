@@ -404,6 +404,23 @@ def test_the_pages_at_80_columns(run: Any) -> None:
     assert max(map(len, (PAGE + SECOND + WRONG_PAGE + NAN_PAGE).splitlines())) <= 80
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_progress_goes_from_the_start_to_the_end(order: int) -> None:
+    total: list[int] = []
+    pieces: list[str] = []
+    file = ModelFile(text=STOPS, name="model.net")
+    api.gradcheck(file, Request(order=order), on_start=total.append, on_piece=pieces.append)
+    assert total == [len(pieces)]
+    assert pieces[0] == "the gradient"
+
+
+def test_a_long_heading_counts_what_it_is_weighted_with(run: Any) -> None:
+    text = "net main(x: f64, y: f64) = sin(x) * exp(y)\ninput x = 0.3\ninput y = 1\n"
+    head = run(text, "--order", "3").done().out.splitlines()[0]
+    assert head == " model.net · net main · sens random:0 of 4 gradients · in f64"
+    assert len(run(text, "--order", "3", "--json").json()["sens"]) == 4
+
+
 def test_exit_codes(run: Any) -> None:
     assert run(STOPS).code == 0
     with planted("tanh", "both", lambda x: x * FACTOR):
