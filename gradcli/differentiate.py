@@ -111,7 +111,7 @@ def _words(
             if not aval.is_float:
                 raise fail(
                     "DIF001",
-                    f"{word} is {aval} and has no derivative",
+                    f"{word} is {aval.text} and has no derivative",
                     prepared.origins.get(word),
                     help=f"declare it as a float in the model: `{word}: f64`",
                 )
@@ -124,6 +124,11 @@ def _words(
             found = [t for t in params if t.name.startswith(word + ".")]
         if not found:
             names = [t.name for t in every]
+            if not word:
+                notes = [f"inputs and params: {listed(names) or 'none'}"]
+                raise fail(
+                    "DIF003", "a name in `--wrt` is empty", notes=notes, help="`--wrt all` is by all float inputs"
+                )
             guess = nearest(word, names)
             raise fail(
                 "DIF003",
@@ -169,7 +174,7 @@ def scene_of(prepared: Prepared, request: Request) -> Scene:
         )
     value = line_value(prepared, request.at)
     if not value.aval.is_float:
-        raise fail("DIF001", f"{request.at} is {value.aval} and has no derivative")
+        raise fail("DIF001", f"{request.at} is {value.aval.text} and has no derivative")
     inner = cut_at(prepared.graph, value)
     target = Target(request.at, "at", len(inner.inputs) - 1)
     return Scene(inner, (target,), whole=replace(prepared.graph, outputs=(value,)))
@@ -220,10 +225,8 @@ def derive(
     if not floats:
         raise fail("DIF002", "no output of the net is a float: there is nothing to differentiate")
     wrt = [t.position for t in targets]
-    if order >= SERIES_FROM and len(targets) == 1 and weighted is None:
-        derived = _by_series(graph, targets[0], order, floats)
-        if derived is not None:
-            return derived
+    if weighted is None and (derived := by_series(graph, targets, order)) is not None:
+        return derived
     rows = [_Row((), graph, tuple(floats))]
     for level in range(1, order + 1):
         grown: list[_Row] = []
@@ -243,10 +246,14 @@ def derive(
     return _together(graph, targets, rows)
 
 
-def _by_series(graph: Graph, target: Target, order: int, floats: Sequence[int]) -> Derived | None:
-    """A high order by one input in Taylor mode; None where nested passes must do it."""
+def by_series(graph: Graph, targets: Sequence[Target], order: int) -> Derived | None:
+    """A high order by one input in Taylor mode, without weights; None where nested passes must do it."""
+    if order < SERIES_FROM or len(targets) != 1:
+        return None
     from gradcli.ad.taylor import NoSeries, along_ones, derivative_along
 
+    (target,) = targets
+    floats = [k for k, value in enumerate(graph.outputs) if value.aval.is_float]
     parts = along_ones(graph, target.position, floats)
     x = graph.inputs[target.position].aval
     if parts is None or x.dtype == "f16" or any(value.dtype != x.dtype for value in parts):

@@ -160,3 +160,8 @@ class Trace:
     nearest: Near | None
     margins: Margins | None
     notes: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing went bad that reaches a result."""
+        return self.finding is None

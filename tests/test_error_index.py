@@ -99,6 +99,7 @@ FILES: dict[str, dict[str, bytes]] = {
     "DAT105": {"x64.npy": saved(np.float64([1, 2]))},
     "DAT106": {"x16.npy": saved(np.float16([1, 2]))},
     "NUM040": {"golden.npz": archived(x=np.float32([0.14130163, 0.0026]))},
+    "NUM041": {"old.net": MODEL.replace("w * x + b", "b + x * w").encode()},
     "DAT111": {"model.net": "net f(x: f64) = x # Größe\n".encode("latin-1")},
 }
 COMMANDS = {
