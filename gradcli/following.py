@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node
 from gradcli.places import Around
 
@@ -59,8 +60,10 @@ class Turns:
         self._of_slices = list(given[skip + first :])
         self._of_kept = [NONE] * len(body.outputs)
         self._turn = self._looked = 0
-        self._handed = _first_handed(given[skip : skip + first], operands[skip + first :], self._of_slices,
-                                     bool(params["reverse"]))  # fmt: skip
+        turns = range(int(operands[0]) if params["counted"] else definite(params["turns"]))
+        self._handed = 0 if any(given[skip : skip + first]) else _first_handed(
+            operands[skip + first :], self._of_slices, turns[::-1] if params["reverse"] else turns
+        )  # fmt: skip
         self._last: Any = None  # what the turn before was like
         self._steady = False  # whether it handed on the births that were handed to it
         self._key: Any = None  # of the turn that was looked into last
@@ -151,19 +154,13 @@ class Turns:
         self._of_state = list(found[:n])
 
 
-def _first_handed(
-    given: Sequence[Roots], slices: Sequence[Array], roots: Sequence[Roots], reverse: bool
-) -> int | float:
-    """How many turns go by before one is handed something bad."""
-    if any(given):
-        return 0
-    least: int | float = float("inf")
+def _first_handed(slices: Sequence[Array], roots: Sequence[Roots], turns: range) -> int:
+    """How many turns go by before one is handed a slice that is not finite."""
+    bad = np.zeros(len(turns), bool)
     for array, found in zip(slices, roots, strict=True):
         if found:
-            bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-            if bad.size:
-                least = min(least, len(array) - 1 - int(bad[-1]) if reverse else int(bad[0]))
-    return least
+            bad |= ~np.isfinite(array).reshape(len(array), -1).all(axis=1)[list(turns)]
+    return int(np.argmax(bad)) if bad.any() else len(turns)
 
 
 def _finite(array: Array) -> bytes:
