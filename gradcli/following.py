@@ -9,8 +9,8 @@ something that is not finite is handed to it. From there on each turn is compare
 - otherwise it is run once more, node by node. So is every turn that hands on what is bad where nothing bad came in.
 
 Turns that differ from each other without end are looked into now and then; between, what is bad is of the births that
-were handed in. A birth without a flag (inside LAPACK) that reaches a result is found by a second run, all turns of which
-are looked into.
+were handed in. A birth without a flag (inside LAPACK) that reaches a result is found by a second run, which looks into
+all turns.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Turns:
         body, skip = params["body"], int(params["counted"])
         self.inputs, self.outputs = body.inputs, body.outputs
         self.tracer, self.around, self.node = tracer, around, node
-        self._every = every  # whether each turn is run node by node
+        self._every = every  # whether each turn is run node by node, or that one only
+        self._only = None if tracer.only is None else tracer.only.get(node, -1)
         self._body, self._run = body, tracer.body(body).run
         consts, first = params["consts"], params["consts"] + params["carry"]
         self._carry, self._first = range(1 + consts, 1 + first), 1 + first
@@ -75,6 +76,8 @@ class Turns:
         self._turn += 1
         if self.tracer.on_step is not None and self.around.outer is None:
             self.tracer.on_step("a turn")
+        if self._only is not None and int(arrays[0]) != self._only:
+            return self._run(arrays)
         if self._every:
             return self._watched(arrays)
         before = self.tracer.flags
@@ -159,7 +162,8 @@ def _first_handed(slices: Sequence[Array], roots: Sequence[Roots], turns: range)
     bad = np.zeros(len(turns), bool)
     for array, found in zip(slices, roots, strict=True):
         if found:
-            bad |= ~np.isfinite(array).reshape(len(array), -1).all(axis=1)[list(turns)]
+            fine = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            bad |= ~np.asarray(fine)[list(turns)]
     return int(np.argmax(bad)) if bad.any() else len(turns)
 
 

@@ -86,6 +86,7 @@ class Tracer:
         watch: Watch | None = None,
         on_step: Callable[[str], None] | None = None,
         on_carry: OnCarry | None = None,
+        only: Around | None = None,  # of loops, these turns are looked into, and no other
     ) -> None:
         self.births: list[Birth] = []
         self.bad: dict[int, Bad] = {}
@@ -93,6 +94,7 @@ class Tracer:
         self.nearest: Nearest | None = None
         self.watch = watch
         self.on_step, self.on_carry = on_step, on_carry
+        self.only = None if only is None else _turns_around(only)
         self.flags = 0  # that NumPy raised
         self._share = 0.0  # of the limit, of the nearest
         self._bodies: dict[Graph, Body] = {}
@@ -118,7 +120,9 @@ class Tracer:
 
     # ── one graph ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def nodes(self, around: Around, inputs: Sequence[Array], given: Sequence[Roots]) -> tuple[list[Array], dict[int, Bad]]:
+    def nodes(
+        self, around: Around, inputs: Sequence[Array], given: Sequence[Roots]
+    ) -> tuple[list[Array], dict[int, Bad]]:
         """The outputs of a graph, and what of its values is not finite; `given` are the roots of its inputs."""
         graph = around.graph
         env = {value.id: array for value, array in zip(graph.inputs, inputs, strict=True)}
@@ -295,6 +299,16 @@ def steps(graph: Graph) -> int:
     """How many steps a run tells of: its nodes, and the turns of its loops."""
     turns = [definite(node.params["turns"]) for node in graph.nodes if node.prim.name == "scan"]
     return len(graph.nodes) + sum(turns)
+
+
+def _turns_around(around: Around | None) -> dict[Node, int]:
+    """The loops around a step, and of each the turn."""
+    found: dict[Node, int] = {}
+    while around is not None:
+        if around.node is not None and around.turn is not None:
+            found[around.node] = around.turn
+        around = around.outer
+    return found
 
 
 def last_uses(graph: Graph) -> dict[int, int]:

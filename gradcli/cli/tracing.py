@@ -61,8 +61,6 @@ def trace_verb(
     chosen = chosen_format(form, json=json) or "plain"
     if chosen == "svg" and not margins:
         raise fail("USE005", "`--format svg` draws near misses", help="add `--margins`")
-    if engine.backend == "cupy":
-        raise fail("USE005", "`trace` runs on NumPy, and `--backend cupy` asks for CuPy", help="leave out --backend")
     chosen_by = {**selection.request(), **weighting.request(), **order.request()}
     request = request_of(model, data, engine, **chosen_by)
     from gradcli import api
