@@ -114,7 +114,8 @@ class Probe:
         turn, loop = self._turn_of(around)
         if loop.outer is None or loop.outer.outer is not None or depth(role_of(loop.outer, loop.node)) != 1:
             return
-        if around.node is None or any(n.prim.name == "scan" and n.spans == around.node.spans for n in around.graph.nodes):
+        spans = () if around.node is None else around.node.spans
+        if any(node.prim.name == "scan" and node.spans == spans for node in around.graph.nodes):
             return  # it goes from chunk to chunk, and the turns are in these
         sums = {_added_to(out).id for out in around.graph.outputs}
         for value, array in zip(values, arrays, strict=True):

@@ -48,7 +48,7 @@ def trace(
     finding = None
     if root is not None:
         finding = _finding(ready, tracer, root, outs, _vanished(ready, tracer.births[root]))
-        finding = replace(finding, mend=repair(file, request, tracer, root, finding, on_step))
+        finding = replace(finding, mend=repair(file, request, ready, tracer, root, finding, on_step))
     spoiling = ready.spoiling(tracer)
     harmless = [k for k, birth in enumerate(tracer.births)
                 if k not in spoiling and birth.node is not None and birth.node.prim.name != "constant"]  # fmt: skip

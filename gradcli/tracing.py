@@ -87,13 +87,14 @@ class Tracer:
         on_step: Callable[[str], None] | None = None,
         on_carry: OnCarry | None = None,
         only: Around | None = None,  # of loops, these turns are looked into, and no other
+        on_birth: Callable[[Birth], None] | None = None,
     ) -> None:
         self.births: list[Birth] = []
         self.bad: dict[int, Bad] = {}
         self.masked: dict[int, tuple[Node, int]] = {}  # birth → the `where` that leaves it out, and which operand it is
         self.nearest: Nearest | None = None
         self.watch = watch
-        self.on_step, self.on_carry = on_step, on_carry
+        self.on_step, self.on_carry, self.on_birth = on_step, on_carry, on_birth
         self.only = None if only is None else _turns_around(only)
         self.flags = 0  # that NumPy raised
         self._share = 0.0  # of the limit, of the nearest
@@ -281,6 +282,8 @@ class Tracer:
             read = tuple(float(number) for number in numbers_at(node, operands, at)) if node is not None else ()
             count = int(np.count_nonzero(fresh))
             self.births.append(Birth(around, node, out, index, count, float(array[at]), read, place))
+            if self.on_birth is not None:
+                self.on_birth(self.births[-1])
         return frozenset((len(self.births) - 1,))
 
     def _note_masked(self, node: Node, operands: Sequence[Array], bad: dict[int, Bad]) -> None:

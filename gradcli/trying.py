@@ -1,35 +1,37 @@
 """Repairs, tried before they are told: the repaired model, or the model in a wider dtype, must not go bad there again.
 
-A trial costs what `grad` costs: the results are looked at first, and only where one of them is still not finite is the
-repaired model run node by node, to see whether that comes from the place that was repaired.
+A trial costs what the trace does. So of a long run only the likeliest repair of each kind is tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from gradcli import mends
 from gradcli.api import open_model, prepare, read_consts, read_feeds, read_params
-from gradcli.engine import Machine, run_graph
 from gradcli.interp.elaborate import Options
 from gradcli.interp.program import Prepared, Program
+from gradcli.ir.cost import cost
 from gradcli.places import role_of, span_around
 from gradcli.ready import Ready, get_ready
 from gradcli.record import replace
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError, Source
 from gradcli.traced import Finding, Mend
-from gradcli.tracing import Tracer
+from gradcli.tracing import Birth, Tracer
 
 MOST = 3  # that are tried
+LONG = 10**9  # operations: some seconds
 WIDER = {"f16": ("f32", "f64"), "f32": ("f64",), "f64": ()}
 
 
 def repair(
     file: ModelFile,
     request: Request,
+    ready: Ready,
     tracer: Tracer,
     root: int,
     finding: Finding,
@@ -43,18 +45,16 @@ def repair(
     adjoint, name = (False, birth.node.prim.name) if role is None else (role.kind == "adjoint", role.prim)
     spot = mends.Spot(birth.around.graph, birth.node, name, adjoint, birth.operands, finding.span,
                       tracer.masked.get(root))  # fmt: skip
-    for tried, mend in enumerate(mends.candidates(spot)):
-        if tried == MOST:
-            break
+    most = MOST if cost(ready.derived.graph) <= LONG else 1
+    for mend in islice(mends.candidates(spot), most):
         if on_step is not None:
             on_step("a repair")
         if _helps(file, request, mend):
             return mend
-    for dtype in WIDER.get(birth.out.dtype, ()):
+    for dtype in WIDER.get(birth.out.dtype, ())[:most]:
         if on_step is not None:
             on_step(f"in {dtype}")
-        ready = _ready(partial(prepare, file, replace(request, dtype=dtype)), request)
-        if ready is not None and _finite(ready, request):
+        if _clean(partial(prepare, file, replace(request, dtype=dtype)), request):
             return Mend(f"{dtype} holds these numbers", option=f"--dtype {dtype}")
     return None
 
@@ -76,37 +76,27 @@ def _helps(file: ModelFile, request: Request, mend: Mend) -> bool:
             program = Program(patched, base, options, None)
         return program, read_params(program.prepare(request.net, read_feeds(program, request)), request)
 
-    ready = _ready(again, request)
-    return ready is not None and (
-        _finite(ready, request) or _clean(ready, range(span.start, span.start + len(mend.by)))
-    )
+    return _clean(again, request, range(span.start, span.start + len(mend.by)))
 
 
-def _ready(make: Callable[[], tuple[Program, Prepared]], request: Request) -> Ready | None:
+class _Again(Exception):
+    """What a repair was to prevent."""
+
+
+def _clean(make: Callable[[], tuple[Program, Prepared]], request: Request, place: range | None = None) -> bool:
+    """Whether a model runs, and no number goes bad: in that stretch of its text, or so that it reaches a result."""
+
+    def look(birth: Birth) -> None:
+        span = span_around(birth.around, birth.node)
+        if birth.node is not None and birth.node.prim.name != "constant" and place is not None and (
+            span is None or span.start in place
+        ):  # fmt: skip
+            raise _Again
+
+    tracer = Tracer(on_birth=look)
     try:
-        return get_ready(*make(), request)
-    except ModelError:
-        return None
-
-
-def _finite(ready: Ready, request: Request) -> bool:
-    """Whether all results are."""
-    import numpy as np
-
-    try:
-        outs = run_graph(ready.derived.graph, ready.inputs, Machine(memory=request.memory))
-    except ModelError:
-        return False
-    return all(bool(np.isfinite(array).all()) for array in outs)
-
-
-def _clean(ready: Ready, place: range) -> bool:
-    """Whether nothing that spoils a result is born within a stretch of the text."""
-    tracer = Tracer()
-    try:
+        ready = get_ready(*make(), request)
         tracer.run(ready.derived.graph, ready.inputs)
-    except ModelError:
+    except (ModelError, _Again):
         return False
-    births = [tracer.births[root] for root in ready.spoiling(tracer)]
-    spans = [span_around(birth.around, birth.node) for birth in births]
-    return all(span is not None and span.start not in place for span in spans)
+    return place is not None or not ready.spoiling(tracer)

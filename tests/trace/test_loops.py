@@ -177,5 +177,3 @@ def test_a_harmless_infinity_is_told_in_a_loop_as_outside(
 def test_an_infinity_that_the_model_writes_is_not_told(cli_inside: Cli) -> None:
     ran = cli_inside("trace", "-e", "sum(exp(where(x > 1, x, -inf)))", "-i", "x=[1.0, 2.0]", "--json").done()
     assert ran.json()["harmless"] == []
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,6 @@ def test_dtype_is_that_of_the_run(cli_inside: Cli) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--backend", "cupy"], "`trace` runs on NumPy"),
         (["--format", "svg"], "`--format svg` draws near misses"),
         (["--format", "csv"], "`--format` cannot be `csv`"),
         (["--json", "--format", "plain"], "`--json` and `--format plain` disagree"),
@@ -189,6 +189,22 @@ def test_wrong_use(cli_inside: Cli, options: list[str], words: str) -> None:
     ran = cli_inside("trace", "-e", "x", "-i", "x=1.0", *options)
     assert ran.code == 2
     assert words in ran.err
+
+
+def test_the_numbers_are_those_of_numpy_whatever_backend_is_asked_for(
+    cli_inside: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a number goes bad is a question about the model: CuPy is neither needed nor imported, and that is said."""
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    command = ("trace", "-e", "log(x)", "-i", "x=0.0")
+    plain, asked = cli_inside(*command), cli_inside(*command, "--backend", "cupy")
+    assert (asked.code, asked.out) == (plain.code, plain.out)
+    assert asked.err == (
+        "note[NUM091]: `trace` ran on NumPy, step by step; the numbers of CuPy differ from these by rounding\n"
+    )
+    notes = cli_inside(*command, "--backend", "cupy", "--json").json()["notes"]
+    assert [(note["code"], note["severity"]) for note in notes] == [("NUM091", "note")]
+    assert plain.err == cli_inside(*command, "--backend", "auto").err == ""
 
 
 def test_the_drawing(cli_inside: Cli, tmp_path: Path) -> None:
