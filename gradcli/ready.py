@@ -82,6 +82,8 @@ def get_ready(program: Program, prepared: Prepared, request: Request) -> Ready:
     machine = Machine(memory=request.memory)
     given = running.read_sens(program, prepared, request) if request.sens or request.sens_arrays is not None else None
     derived = _derived(prepared, request, None if given is None else list(given))
+    for fed in prepared.params:
+        derived.graph.inputs[fed.position].hint = fed.name  # `l1.w`, which tells the layer
     graph, cut = _fitting(derived.graph, request.memory)
     derived = replace(derived, graph=graph)
     inputs = [*running.feed_arrays(prepared, machine), *running.sens_arrays(given or {}, derived.weighted, machine)]

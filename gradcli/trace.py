@@ -14,6 +14,7 @@ from typing import Any
 
 from gradcli import saying
 from gradcli.api import prepare
+from gradcli.interp.modules import prelude_names
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Role, Value
 from gradcli.nearness import LEAST, SHRINKING, Probe, underflows
@@ -21,6 +22,8 @@ from gradcli.places import Around, own_span, role_of, span_around
 from gradcli.ready import Ready, get_ready
 from gradcli.record import replace
 from gradcli.request import ModelFile, Request
+from gradcli.spots import tree_of
+from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Span
 from gradcli.traced import Born, Finding, Hop, Near, Operand, Spoiled, Trace, Turn
 from gradcli.tracing import LIMITS, Birth, Nearest, Tracer, numbers_at, steps
@@ -73,8 +76,9 @@ def _elsewhere(request: Request) -> tuple[Diagnostic, ...]:
 
 
 def _first(ready: Ready, tracer: Tracer) -> int | None:
-    """The first birth that spoils a result."""
-    return min(ready.spoiling(tracer), default=None)
+    """The first birth that spoils a result; what is made of infinities that the model writes counts before these."""
+    spoiling = ready.spoiling(tracer)
+    return min(spoiling - tracer.written, default=min(spoiling, default=None))
 
 
 def _one_a_place(tracer: Tracer, births: Sequence[int]) -> list[int]:
@@ -98,7 +102,7 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any], vanis
     if node is None or node.prim.name == "constant":
         name, source = ready.feeds[birth.place] if node is None else ("a constant", "the model")
         span = ready.prepared.origins.get(name) if node is None else own_span(node)
-        return Finding(value, "data", 0, "", "", "", "", name, source, span, *about, (), *tail)
+        return Finding(value, "data", 0, "", "", "", "", "", name, source, span, *about, (), *tail)
     role = role_of(birth.around, node)
     read = [(v, x) for v, x in zip(node.inputs, birth.operands, strict=True)
             if saying.operand(v, node) != saying.number(x, v.dtype)]  # fmt: skip
@@ -106,9 +110,19 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any], vanis
     elementwise = node.prim.kind == "elementwise"
     return Finding(
         value, _born(role), saying.depth(role), saying.operator(role.prim if role is not None else node.prim.name),
-        node.prim.name, saying.formula(node), saying.with_numbers(node, birth.operands) if elementwise else "",
+        _within(node), node.prim.name, saying.formula(node),
+        saying.with_numbers(node, birth.operands) if elementwise else "",
         out.hint, "", span_around(birth.around, node), *about, tuple(operands), *tail,
     )  # fmt: skip
+
+
+def _within(node: Node) -> str:
+    """The net of the prelude that the model calls and that holds this step."""
+    span = own_span(node)
+    match None if span is None else tree_of(span):
+        case ast.Call(func=ast.Name(id=name)) if name in prelude_names():
+            return name
+    return ""
 
 
 def _operand(value: Value, number: float, node: Node, vanished: str) -> Operand:
@@ -129,8 +143,9 @@ def _vanished(ready: Ready, birth: Birth) -> dict[int, str]:
     seen: dict[int, str] = {}
 
     def look(around: Around, made: Node, operands: Sequence[Any], outs: Sequence[Any]) -> None:
-        if made in zeros and around.turn == birth.around.turn and outs[0].shape == birth.out.shape:
-            numbers = [float(x) for x in numbers_at(made, operands, birth.index)]
+        at = _broadcast(birth.index, outs[0].shape)
+        if made in zeros and around.turn == birth.around.turn and at is not None:
+            numbers = [float(x) for x in numbers_at(made, operands, at)]
             if underflows(made.prim.name, numbers):
                 seen[zeros[made]] = f"underflow of {saying.with_numbers(made, numbers)}"
         if made is node:
@@ -140,6 +155,14 @@ def _vanished(ready: Ready, birth: Birth) -> dict[int, str]:
         with suppress(_Enough):
             Tracer(look, only=birth.around).run(ready.derived.graph, ready.inputs)
     return seen
+
+
+def _broadcast(index: Sequence[int], shape: Sequence[int]) -> tuple[int, ...] | None:
+    """The element of an operand of that shape that an element of the result is made of."""
+    last = index[len(index) - len(shape) :] if len(shape) <= len(index) else ()
+    if len(last) != len(shape) or any(size != 1 and k >= size for k, size in zip(last, shape, strict=True)):
+        return None
+    return tuple(0 if size == 1 else k for k, size in zip(last, shape, strict=True))
 
 
 class _Enough(Exception):

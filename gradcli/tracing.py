@@ -96,6 +96,7 @@ class Tracer:
         self.watch = watch
         self.on_step, self.on_carry, self.on_birth = on_step, on_carry, on_birth
         self.only = None if only is None else _turns_around(only)
+        self.written: set[int] = set()  # births that are infinities the model writes: `-inf`
         self.flags = 0  # that NumPy raised
         self._share = 0.0  # of the limit, of the nearest
         self._bodies: dict[Graph, Body] = {}
@@ -251,12 +252,14 @@ class Tracer:
         elif parents:
             fresh = self._without(node, operands, parents, node.outs.index(out)) & mask
         roots = frozenset().union(*(bad[node.inputs[k].id].roots for k in parents))
+        if parents and roots <= self.written and node.prim.kind == "elementwise":
+            fresh = fresh | np.isnan(array)  # `inf - inf`, of infinities that are meant
         if fresh.any():
             roots |= self._born(around, node, out, array, fresh, operands)
-        worst = _worst(array)
-        at = np.unravel_index(int(np.argmax(np.isnan(array) if worst != worst else mask)), mask.shape)
+        nans = np.isnan(array)
+        at = np.unravel_index(int(np.argmax(nans if nans.any() else mask)), mask.shape)
         how = tuple(map(float, numbers_at(node, operands, at))) if node.prim.kind == "elementwise" else ()
-        return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), worst, how, _lost(array))
+        return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), float(array[at]), how, _lost(array))
 
     def _without(self, node: Node, operands: Sequence[Array], parents: Sequence[int], which: int) -> Any:
         """Which elements of a result would not be finite if those of its operands were 0 that are not."""
@@ -282,6 +285,8 @@ class Tracer:
             read = tuple(float(number) for number in numbers_at(node, operands, at)) if node is not None else ()
             count = int(np.count_nonzero(fresh))
             self.births.append(Birth(around, node, out, index, count, float(array[at]), read, place))
+            if node is not None and node.prim.name == "constant" and not math.isnan(self.births[-1].value):
+                self.written.add(len(self.births) - 1)
             if self.on_birth is not None:
                 self.on_birth(self.births[-1])
         return frozenset((len(self.births) - 1,))

@@ -11,14 +11,16 @@ from itertools import islice
 from pathlib import Path
 
 from gradcli import mends
-from gradcli.api import open_model, prepare, read_consts, read_feeds, read_params
+from gradcli.api import prepare, read_consts, read_feeds, read_params
 from gradcli.interp.elaborate import Options
+from gradcli.interp.files import read_source
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.cost import cost
 from gradcli.places import role_of, span_around
 from gradcli.ready import Ready, get_ready
 from gradcli.record import replace
 from gradcli.request import ModelFile, Request
+from gradcli.spots import Spot
 from gradcli.syntax.diagnostics import ModelError, Source
 from gradcli.traced import Finding, Mend
 from gradcli.tracing import Birth, Tracer
@@ -42,14 +44,14 @@ def repair(
     if birth.node is None or finding.span is None or finding.born == "data":
         return None
     role = role_of(birth.around, birth.node)
-    adjoint, name = (False, birth.node.prim.name) if role is None else (role.kind == "adjoint", role.prim)
-    spot = mends.Spot(birth.around.graph, birth.node, name, adjoint, birth.operands, finding.span,
-                      tracer.masked.get(root))  # fmt: skip
+    name = birth.node.prim.name if role is None else role.prim
+    spot = Spot(birth.around.graph, birth.node, name, role is not None, birth.operands, finding.span,
+                tracer.masked.get(root))  # fmt: skip
     most = MOST if cost(ready.derived.graph) <= LONG else 1
     for mend in islice(mends.candidates(spot), most):
         if on_step is not None:
             on_step("a repair")
-        if _helps(file, request, mend):
+        if _helps(ready, request, file, mend):
             return mend
     for dtype in WIDER.get(birth.out.dtype, ())[:most]:
         if on_step is not None:
@@ -59,21 +61,22 @@ def repair(
     return None
 
 
-def _helps(file: ModelFile, request: Request, mend: Mend) -> bool:
-    """Whether the model with the repair no longer goes bad at its place."""
+def _helps(ready: Ready, request: Request, file: ModelFile, mend: Mend) -> bool:
+    """Whether the model with the repair, of its own text or of a file that it imports, no longer goes bad there."""
     assert mend.span is not None
-    source, span = open_model(file) if str(file.path) != "-" else mend.span.source, mend.span
-    if span.source.name != source.name or span.source.text != source.text:
-        return False  # a file that is imported
-    patched = Source(source.name, source.text[: span.start] + mend.by + source.text[span.end :])
+    span, own = mend.span, ready.program.scope.source
+    patched = Source(span.source.name, span.source.text[: span.start] + mend.by + span.source.text[span.end :])
+    base = file.path.parent if file.path is not None and str(file.path) != "-" else Path()
+
+    def read(target: Path) -> Source:
+        return patched if str(target) == patched.name else read_source(target, shown=str(target), imported=True)
 
     def again() -> tuple[Program, Prepared]:
         options = Options(request.dtype, read_consts(request.consts))
         if file.expression:
             program = Program.of_expression(patched, file.path or Path(), options)
         else:
-            base = file.path.parent if file.path is not None and str(file.path) != "-" else Path()
-            program = Program(patched, base, options, None)
+            program = Program(patched if span.source is own else own, base, options, None, read)
         return program, read_params(program.prepare(request.net, read_feeds(program, request)), request)
 
     return _clean(again, request, range(span.start, span.start + len(mend.by)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import tracemalloc
@@ -39,8 +40,8 @@ NUMBER = (int, float, str)
 NEAR = {**PLACE, "born": str, "operator": str, "dtype": str, "small": bool, "value": NUMBER, "limit": NUMBER,
         "room": NUMBER}  # fmt: skip
 FOUND = {
-    "value": str, "born": str, "order": int, "operator": MAYBE, "place": MAYBE, "expression": MAYBE, "step": MAYBE,
-    "formula": MAYBE, "numbers": MAYBE, "name": MAYBE, "source": MAYBE, "dtype": str, "shape": list, "index": list,
+    "value": str, "born": str, "order": int, "operator": MAYBE, "within": MAYBE, "place": MAYBE, "expression": MAYBE,
+    "step": MAYBE, "formula": MAYBE, "numbers": MAYBE, "name": MAYBE, "source": MAYBE, "dtype": str, "shape": list, "index": list,
     "count": int, "operands": list, "turns": list, "path": list, "spoils": list, "besides": list,
     "mend": (dict, type(None)),
 }  # fmt: skip
@@ -131,6 +132,20 @@ def test_what_came_in_with_data_is_said_to(cli_inside: Cli, tmp_path: Path) -> N
 
 def test_infinite_data_that_does_no_harm_is_no_finding(cli_inside: Cli) -> None:
     cli_inside("trace", "-e", "sum(exp(x + m))", "-i", "x=[1.0, 2.0]", "-i", "m=[0.0, -inf]").done()
+
+
+def test_a_file_that_is_imported_is_named_and_mended(cli_inside: Cli, tmp_path: Path) -> None:
+    lib = tmp_path / "lib.net"
+    lib.write_text("net unit(v) = v / sqrt(sum(v * v))\n")
+    (tmp_path / "model.net").write_text(
+        'import "lib.net" as lib\nnet main(x: f64[3]) = sum(lib.unit(x))\ninput x = [0.0, 0.0, 0.0]\n'
+    )
+    ran = cli_inside("trace", "model.net", cwd=tmp_path)
+    assert re.sub(r"\s+", " ", ran.out).split(" --> ")[0].endswith("of line 1 in lib.net, in `/`")
+    mend = found_in(cli_inside("trace", "model.net", "--json", cwd=tmp_path))["mend"]
+    assert mend["place"] == "lib.net:1:15"
+    lib.write_text(lib.read_text().replace(mend["expression"], mend["by"]))
+    cli_inside("trace", "model.net", cwd=tmp_path).done()
 
 
 # ── options ─────────────────────────────────────────────────────────────────────────────────────────────────
