@@ -41,7 +41,8 @@ NEAR = {**PLACE, "born": str, "operator": str, "dtype": str, "small": bool, "val
         "room": NUMBER}  # fmt: skip
 FOUND = {
     "value": str, "born": str, "order": int, "operator": MAYBE, "within": MAYBE, "place": MAYBE, "expression": MAYBE,
-    "step": MAYBE, "formula": MAYBE, "numbers": MAYBE, "name": MAYBE, "source": MAYBE, "dtype": str, "shape": list, "index": list,
+    "step": MAYBE, "formula": MAYBE, "numbers": MAYBE, "name": MAYBE, "source": MAYBE, "dtype": str, "shape": list,
+    "index": list,
     "count": int, "operands": list, "turns": list, "path": list, "spoils": list, "besides": list,
     "mend": (dict, type(None)),
 }  # fmt: skip
