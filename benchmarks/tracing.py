@@ -21,6 +21,7 @@ from benchmarks.measure import Ratio, report
 from gradcli.api import prepare
 from gradcli.backends import numpy as backend
 from gradcli.backends import start_single
+from gradcli.ir.dims import definite
 from gradcli.plan import make_plan
 from gradcli.ready import get_ready
 from gradcli.request import ModelFile, Request
@@ -83,7 +84,7 @@ def costs(name: str, text: str, size: int, rounds: int) -> list[Ratio]:
     planned, traced = medians(
         [lambda: backend.run(make_plan(graph), ready.inputs), lambda: Tracer().run(graph, ready.inputs)], rounds
     )
-    value = max(int(out.aval.nbytes) for node in graph.nodes for out in node.outs) / 1e6
+    value = max(definite(out.aval.nbytes) for node in graph.nodes for out in node.outs) / 1e6
     room = peak(lambda: backend.run(plan, ready.inputs)) + value + 1  # of Python's own, and a flag for each number
     return [
         Ratio(name, command * 1e3, whole * 1e3, LIMIT),
