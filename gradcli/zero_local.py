@@ -158,10 +158,10 @@ def _ones(array: Array) -> Array:
 def _dense(array: Array) -> Array:
     import numpy as np
 
-    random = np.random.default_rng(0).random(array.shape) + 0.5
+    random: Array = np.random.default_rng(0).random(array.shape) + np.float64(0.5)
     if array.ndim > 1 and array.shape[-1] == array.shape[-2]:
         random = random @ np.swapaxes(random, -1, -2) + np.eye(array.shape[-1])
-    return random.astype(array.dtype)
+    return np.asarray(random.astype(array.dtype))
 
 
 # ── factors that are zero in floating point only ────────────────────────────────────────────────────────────

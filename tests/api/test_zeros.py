@@ -186,7 +186,6 @@ def test_slopes_of_matrices(expression: str, zeros: Any, reason: str) -> None:
     assert [(one["reason"], one["indices"]) for one in entry.elements()] == [(reason, zeros)]
 
 
-
 def test_f16() -> None:
     text = "net f(x: f16[2]) {\n  a = 1e-4 * x\n  b = 1e-4 * a\n  return sum(b)\n}\n"
     (entry,) = gradcli.compile(text).run("grad", x=np.ones(2, "float16")).grads
