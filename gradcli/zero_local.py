@@ -158,7 +158,7 @@ def _ones(array: Array) -> Array:
 def _dense(array: Array) -> Array:
     import numpy as np
 
-    random: Array = np.random.default_rng(0).random(array.shape) + np.float64(0.5)
+    random = np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, array.shape))
     if array.ndim > 1 and array.shape[-1] == array.shape[-2]:
         random = random @ np.swapaxes(random, -1, -2) + np.eye(array.shape[-1])
     return np.asarray(random.astype(array.dtype))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import numpy as np
 import pytest
 
 from gradcli.api import prepare
+from gradcli.backends import numpy as backend
 from gradcli.following import AT_ONCE, SHARE, Turns
+from gradcli.plan import make_plan
 from gradcli.ready import Ready, get_ready
 from gradcli.request import ModelFile, Request
 from gradcli.tracing import Tracer, steps
@@ -106,6 +110,27 @@ def test_a_birth_without_a_flag_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     tracer = Tracer()
     tracer.run(ready.derived.graph, ready.inputs)
     assert tracer.births[0].around.turn == 200
+
+
+@pytest.mark.parametrize("body", ["h = sin(h) * 0.5 + x", "h = sqrt(h - 0.5) + x", "h = sqrt(h * h) * 0.9"])
+def test_a_loop_keeps_one_value_more_than_a_plain_run(body: str) -> None:
+    size, turns = 5000, 200
+    text = f"net main(x: f64[{size}]) {{\n  h = x\n  for i in 0..{turns} {{ {body} }}\n  return sum(h)\n}}\n"
+    request = Request(inputs=(("x", f"linspace(0.0, 1.0, {size})"),))
+    ready = get_ready(*prepare(ModelFile(text=text, name="loop.net"), request), request)
+    plan = make_plan(ready.derived.graph)
+    plain = peak(lambda: backend.run(plan, ready.inputs))
+    assert plain > turns * size * 8
+    assert peak(lambda: Tracer().run(ready.derived.graph, ready.inputs)) < plain + turns * size * 8 / 4
+
+
+def peak(work: Callable[[], Any]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 # ── short memory ────────────────────────────────────────────────────────────────────────────────────────────
