@@ -5,16 +5,18 @@ Nodes keep their places in the model and their roles in a derivative. Where memo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from gradcli import running
+from gradcli import running, saying
 from gradcli.differentiate import Derived
 from gradcli.engine import MAX_LEVELS, Machine
 from gradcli.interp.params import FromFile
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Value
+from gradcli.ir.region import regions
 from gradcli.passes.checkpoints import checkpoint_loops, lengths
 from gradcli.passes.histories import keep_parts
 from gradcli.passes.loops import prune
@@ -84,6 +86,7 @@ def get_ready(program: Program, prepared: Prepared, request: Request) -> Ready:
     derived = _derived(prepared, request, None if given is None else list(given))
     for fed in prepared.params:
         derived.graph.inputs[fed.position].hint = fed.name  # `l1.w`, which tells the layer
+    _name_inside(derived.graph)
     graph, cut = _fitting(derived.graph, request.memory)
     derived = replace(derived, graph=graph)
     inputs = [*running.feed_arrays(prepared, machine), *running.sens_arrays(given or {}, derived.weighted, machine)]
@@ -93,6 +96,18 @@ def get_ready(program: Program, prepared: Prepared, request: Request) -> Ready:
     for k, (name, _) in enumerate(derived.weighted, len(prepared.graph.inputs)):
         feeds[k] = (f"sens {name}", _weight(given, name))
     return Ready(program, prepared, derived, tuple(inputs), tuple(feeds), running.describe_sens(prepared, given), cut)
+
+
+def _name_inside(graph: Graph) -> None:
+    """What comes into a checkpoint without a name is called by what the model gives to it."""
+    graphs = [graph]
+    for around in graphs:
+        for node in around.nodes:
+            graphs += regions(node).values()
+            if node.prim.name == "checkpoint":
+                for value, given in zip(node.params["body"].inputs, node.inputs, strict=True):
+                    said = saying.operand(given)
+                    value.hint = value.hint or (said if re.fullmatch(r"[\w.…]+(\[[^\[\]]*\])?", said) else f"({said})")
 
 
 def _derived(prepared: Prepared, request: Request, weighted: list[str] | None) -> Derived:

@@ -14,7 +14,6 @@ from typing import Any
 
 from gradcli import saying
 from gradcli.api import prepare
-from gradcli.interp.modules import prelude_names
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Role, Value
 from gradcli.nearness import LEAST, SHRINKING, Probe, underflows
@@ -117,10 +116,10 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any], vanis
 
 
 def _within(node: Node) -> str:
-    """The net of the prelude that the model calls and that holds this step."""
+    """What of the language the model calls that is made of this step, and of others."""
     span = own_span(node)
     match None if span is None else tree_of(span):
-        case ast.Call(func=ast.Name(id=name)) if name in prelude_names():
+        case ast.Call(func=ast.Name(id=name)):
             return name
     return ""
 
