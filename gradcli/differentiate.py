@@ -7,6 +7,7 @@ with the net's inputs, then one input for each sensitivity.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from gradcli.ad.reverse import reverse
@@ -18,6 +19,7 @@ from gradcli.record import record, replace
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import Diagnostic, fail, listed, nearest
 
+MOST_STEPS = 2_000  # of a derivative that is looked at to see why the next one is zero
 SERIES_FROM = 5  # order from which one series is cheaper than nested passes
 
 Reason = Callable[[], dict[str, Any] | None]
@@ -38,8 +40,8 @@ class Question:
     when anybody asks.
 
     The outputs are weighted by what `weighted` names, by ones (None), or in any way that is not zero (`"any"`).
-    `structure` tells why the structure makes it zero, and None where it does not. Where `numbers` is false nothing else
-    can tell.
+    `structure` tells why the structure makes it zero, and None where it does not. Where `numbers` says false, nothing
+    else can tell.
     """
 
     graph: Callable[[], Graph]
@@ -47,7 +49,7 @@ class Question:
     which: tuple[int, ...]
     weighted: tuple[str, ...] | Literal["any"] | None
     structure: Reason
-    numbers: bool = True
+    numbers: Callable[[], bool] = lambda: True
 
 
 @record(eq=False)
@@ -274,7 +276,7 @@ def by_series(graph: Graph, targets: Sequence[Target], order: int) -> Derived | 
         total = part if total is None else total + part
     assert total is not None
     names = (target.name,) * order
-    question = replace(_question(_Row((), graph, tuple(floats)), target), numbers=False)
+    question = _nested(_Row((), graph, tuple(floats)), target, order)
     return Derived(builder.close([*outs[:count], total]), (names,), (target.kind,), (), (question,))
 
 
@@ -299,10 +301,31 @@ def _question(row: _Row, target: Target, weighed: bool = False, names: Sequence[
     return Question(lambda: row.graph, (target.position,), row.which, weighted, structure)
 
 
+def _nested(row: _Row, target: Target, order: int) -> Question:
+    """About a high derivative: of the one before it, which nested passes give, unless that gets too long."""
+
+    @cache
+    def before() -> tuple[_Row, dict[str, Any] | None, bool]:
+        """The derivative before, or one that is zero by its structure, with the reason; whether it is what is asked."""
+        last = row
+        for _ in range(order - 1):
+            about = _question(last, target).structure()
+            if about is not None or len(last.graph.nodes) > MOST_STEPS:
+                return last, about, False
+            made = reverse(last.graph, [target.position], outputs=last.which)
+            slope = made.outputs[len(last.graph.outputs)]
+            only = Graph(made.inputs, made.nodes, (slope,), made.n_values, made.names)
+            last = _Row((*last.names, target.name), dce(only), (0,))
+        return last, _question(last, target).structure(), len(last.graph.nodes) <= MOST_STEPS
+
+    return Question(lambda: before()[0].graph, (target.position,), (0,) if order > 1 else row.which, None,
+                    lambda: before()[1], lambda: before()[2])  # fmt: skip
+
+
 def _unweighted(row: _Row, target: Target) -> Question:
     """About what is weighted by nothing."""
     reason = {"reason": "sens is zero", "at": []}
-    return Question(lambda: row.graph, (target.position,), row.which, (), lambda: reason, numbers=False)
+    return Question(lambda: row.graph, (target.position,), row.which, (), lambda: reason, numbers=lambda: False)
 
 
 def _first(made: Graph, row: _Row, targets: Sequence[Target], weighted: Sequence[str]) -> Derived:

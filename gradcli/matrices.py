@@ -181,7 +181,7 @@ def _tangents(
             prepared.outputs[k],
             "tangent",
             (),
-            replace(by_rows(lambda: scene.graph, moved, k), numbers=order == 1),
+            replace(by_rows(lambda: scene.graph, moved, k), numbers=lambda: order == 1),
             prepared.outputs[k],
         )
         for k in floats

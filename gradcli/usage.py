@@ -119,6 +119,15 @@ _ENTRIES = (
         "gradcli grad -e 'sqrt(x)' -i x=1",
     ),
     Entry(
+        "NUM091",
+        "the run is on another backend than asked for",
+        "`trace` looks at every number of a run on its way, and does so on NumPy also where `--backend cupy` is given. "
+        "Both backends run the same steps in the same dtypes; what overflows or is divided by zero on one does so on the "
+        "other, but for numbers that are within rounding of a limit.",
+        "gradcli trace -e 'sqrt(x)' -i x=0 --backend cupy",
+        "gradcli trace -e 'sqrt(x)' -i x=0",
+    ),
+    Entry(
         "NUM095",
         "a derivative does not agree with differences",
         "`gradcheck` moves what a model is given a little and looks whether its value follows the gradient. Where it does "

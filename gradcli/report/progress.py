@@ -46,9 +46,10 @@ class Bar:
     def advance(self, text: str) -> None:
         """One piece is done; `text` names it."""
         self._done, self._text = self._done + 1, text
+        self._total = max(self._total, self._done)
         if self._drawn is not None:
             bar, task = self._drawn
-            bar.update(task, completed=self._done, description=text[:40])
+            bar.update(task, total=self._total, completed=self._done, description=text[:40])
 
     def _draw(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
