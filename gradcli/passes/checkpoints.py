@@ -35,13 +35,15 @@ def checkpoint_loops(graph: Graph, levels: int) -> Graph:
     builder.names[:] = graph.names
     cut: dict[Node, _Cut] = {}
     for node in graph.nodes:
-        builder.spans = node.spans
+        builder.spans, first = node.spans, len(builder.nodes)
         if node in forwards:
             cut[node] = _forward(builder, node, env, levels)
         elif node in pairs:
             _backward(builder, node, [cut[f] for f in pairs[node]], env, levels)
         else:
             builder.replay([node], env)
+            continue
+        builder.mark(first, node.role)
     builder.spans = ()
     return builder.close([env[value.id] for value in graph.outputs])
 
