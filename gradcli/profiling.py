@@ -16,7 +16,6 @@ from gradcli import api
 from gradcli.benching import Work, first_call
 from gradcli.engine import run_plan
 from gradcli.ir.cost import moved, node_cost, node_flops
-from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
 from gradcli.ir.region import regions
 from gradcli.measured import Figures, Peaks, Profile, ProfiledLine, ProfiledStep
@@ -181,6 +180,10 @@ def span_of(part: Part) -> Span | None:
 
 def lines_of(parts: Sequence[Part], peaks: Peaks) -> tuple[ProfiledLine, ...]:
     """One row for each line that took time, in the order of the model; files in the order of the run."""
+    taken: dict[Node, int] = {}
+    for part in parts:  # of the body, which stands before the condition, asked once more than it held
+        if part.inside:
+            taken.setdefault(part.inside[-1], part.calls)
     grouped: dict[tuple[str, int], list[Part]] = {}
     texts: dict[tuple[str, int], str] = {}
     files: dict[str, int] = {}
@@ -191,15 +194,16 @@ def lines_of(parts: Sequence[Part], peaks: Peaks) -> tuple[ProfiledLine, ...]:
         grouped.setdefault(key, []).append(part)
         texts[key] = "" if span is None else span.source.line(span.line).strip()
     return tuple(
-        ProfiledLine(*key, texts[key], max(_turns(part) for part in grouped[key]), figures_of(grouped[key], peaks))
+        ProfiledLine(
+            *key, texts[key], max(_turns(part, taken) for part in grouped[key]), figures_of(grouped[key], peaks)
+        )
         for key in sorted(grouped, key=lambda key: (not key[1], files[key[0]], key[1]))
     )
 
 
-def _turns(part: Part) -> int:
-    """Of the loops around a node, as they were taken, and of the loop that it is."""
-    own = definite(part.node.params["turns"]) if part.node.prim.name == "scan" else 1
-    return max(part.calls, own)
+def _turns(part: Part, taken: Mapping[Node, int]) -> int:
+    """How often a node was computed; of a loop, how often what is inside of it was."""
+    return max(part.calls, taken.get(part.node, 0))
 
 
 def steps_of(timed: Sequence[Timed], parts: Sequence[Part], peaks: Peaks) -> tuple[ProfiledStep, ...]:

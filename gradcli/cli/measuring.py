@@ -138,7 +138,7 @@ def profile_verb(
         raise fail("USE005", "`profile` runs on NumPy, and `--backend cupy` asks for CuPy", help="leave out --backend")
     chosen_by = {**selection.request(), **weighting.request(), **order.request(), "value": value}
     request = replace(request_of(model, data, engine, **chosen_by), backend="numpy")
-    from gradcli import api, profiling
+    from gradcli import __version__, api, profiling
     from gradcli.report import profiles
     from gradcli.report.progress import Bar
 
@@ -149,5 +149,5 @@ def profile_verb(
             model.file(), request, seconds=seconds, rounds=rounds, on_start=bar.start, on_round=bar.advance
         )
     warned = notes(found.notes, voice)
-    profiles.write(found, sys.stdout, chosen, by=by, color=colored(voice.color, sys.stdout))
+    profiles.write(found, sys.stdout, chosen, by=by, version=__version__)
     return NO if voice.strict and warned else DONE

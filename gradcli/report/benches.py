@@ -69,7 +69,7 @@ def later_grid(found: Bench) -> Grid:
              count(1 / spread.median),
              *(("", "") if ratio is None else (digits(ratio.median), f"{digits(ratio.low)}–{digits(ratio.high)}")))
         )  # fmt: skip
-    return _grid(("later calls", "time", "half of them", "a second", "gradcli / it", "half of them"), rows, (1, 3))
+    return _grid(("later calls", "time", "quartiles", "a second", "gradcli / it", "quartiles"), rows, (1, 3))
 
 
 def memory_grid(found: Bench) -> Grid:

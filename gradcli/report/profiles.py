@@ -16,12 +16,13 @@ from gradcli.report.signs import CUT, columns, printable
 from gradcli.report.units import count, digits, duration, right, share, size
 
 DIRECTIONS = ("forward", "backward", "tangent")
-FIRST_TO_GO = ("flop/B", "bytes", "flops", "forward")  # columns that a narrow terminal does without
-SOURCE = 24  # columns that the text of a line has at least, before others go
+# Columns that a narrow terminal does without.
+FIRST_TO_GO = ("flop/B", "bytes", "flops", "forward", "direction", "backward", "of peak", "share", "turns")
+SOURCE = 20  # columns that the text of a line has at least, before others go
 NUMBERS = 1  # column from which all but the last end below each other
 
 
-def write(found: Profile, stream: TextIO, form: str, *, by: str, color: bool) -> None:
+def write(found: Profile, stream: TextIO, form: str, *, by: str, version: str = "") -> None:
     """Writes it as `table`, `plain`, `json`, `csv` or `speedscope`."""
     if form == "json":
         stream.write(document(found))
@@ -30,12 +31,12 @@ def write(found: Profile, stream: TextIO, form: str, *, by: str, color: bool) ->
     elif form == "speedscope":
         from gradcli.report.speedscope import document as flame
 
-        stream.write(flame(found))
+        stream.write(flame(found, version))
     else:
-        _page(found, stream, form, by, color)
+        _page(found, stream, form, by)
 
 
-def _page(found: Profile, stream: TextIO, form: str, by: str, color: bool) -> None:
+def _page(found: Profile, stream: TextIO, form: str, by: str) -> None:
     width = shutil.get_terminal_size().columns if form == "table" else None
     grid = fitted(lines_grid(found) if by == "line" else steps_grid(found), width)
     page = Page(heading(found), (grid,) if grid.rows else ())
@@ -136,7 +137,7 @@ def fitted(grid: Grid, width: int | None) -> Grid:
         grid = Grid(
             tuple(grid.titles[k] for k in keep), tuple(tuple(row[k] for k in keep) for row in grid.rows)
         )  # fmt: skip
-    left = max(width - _before(grid), NARROWEST)
+    left = max(width - _before(grid), 1)
     rows = tuple((*row[:-1], (_cut(row[-1][0], left),)) for row in grid.rows)
     return Grid((*grid.titles[:-1], _cut(grid.titles[-1], left)), rows)
 

@@ -30,10 +30,8 @@ class Frames:
         return self.number[key]
 
 
-def document(found: Profile) -> str:
-    """The file, on one line for each part."""
-    from gradcli import __version__
-
+def document(found: Profile, version: str) -> str:
+    """The file, as one line of JSON; `version` is gradcli's."""
     frames, events = Frames(), []
     texts = {(line.file, line.line): line.text for line in found.lines}
     stack: list[int] = []
@@ -57,7 +55,7 @@ def document(found: Profile) -> str:
         "events": events,
     }  # fmt: skip
     file = {
-        "$schema": SCHEMA, "exporter": f"gradcli {__version__}", "name": found.model, "activeProfileIndex": 0,
+        "$schema": SCHEMA, "exporter": f"gradcli {version}", "name": found.model, "activeProfileIndex": 0,
         "shared": {"frames": frames.told}, "profiles": [profile],
     }  # fmt: skip
     return json.dumps(file, ensure_ascii=False) + "\n"
