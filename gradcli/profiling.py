@@ -194,16 +194,15 @@ def lines_of(parts: Sequence[Part], peaks: Peaks) -> tuple[ProfiledLine, ...]:
         grouped.setdefault(key, []).append(part)
         texts[key] = "" if span is None else span.source.line(span.line).strip()
     return tuple(
-        ProfiledLine(
-            *key, texts[key], max(_turns(part, taken) for part in grouped[key]), figures_of(grouped[key], peaks)
-        )
+        ProfiledLine(*key, texts[key], _turns(grouped[key], taken), figures_of(grouped[key], peaks))
         for key in sorted(grouped, key=lambda key: (not key[1], files[key[0]], key[1]))
     )
 
 
-def _turns(part: Part, taken: Mapping[Node, int]) -> int:
-    """How often a node was computed; of a loop, how often what is inside of it was."""
-    return max(part.calls, taken.get(part.node, 0))
+def _turns(parts: Sequence[Part], taken: Mapping[Node, int]) -> int:
+    """Of the loops that a line holds; of a line without any, how often it was computed."""
+    own = [taken[part.node] for part in parts if part.node in taken]
+    return max(own or [part.calls for part in parts])
 
 
 def steps_of(timed: Sequence[Timed], parts: Sequence[Part], peaks: Peaks) -> tuple[ProfiledStep, ...]:

@@ -18,7 +18,7 @@ from gradcli.report.units import count, digits, duration, right, share, size
 DIRECTIONS = ("forward", "backward", "tangent")
 # Columns that a narrow terminal does without.
 FIRST_TO_GO = ("flop/B", "bytes", "flops", "forward", "direction", "backward", "of peak", "share", "turns")
-SOURCE = 20  # columns that the text of a line has at least, before others go
+SOURCE, LABEL = 24, 20  # columns that the text of a line, of a step has at least, before others go
 NUMBERS = 1  # column from which all but the last end below each other
 
 
@@ -38,7 +38,7 @@ def write(found: Profile, stream: TextIO, form: str, *, by: str, version: str = 
 
 def _page(found: Profile, stream: TextIO, form: str, by: str) -> None:
     width = shutil.get_terminal_size().columns if form == "table" else None
-    grid = fitted(lines_grid(found) if by == "line" else steps_grid(found), width)
+    grid = fitted(*((lines_grid(found), SOURCE) if by == "line" else (steps_grid(found), LABEL)), width)
     page = Page(heading(found), (grid,) if grid.rows else ())
     for line in (f" {page.heading}", *(f" {line}" for line in about(found))):
         texts = wrap(line, max(width, NARROWEST), subsequent_indent="   ", drop_whitespace=True) if width else [line]
@@ -126,12 +126,12 @@ def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
     return Grid(tuple(head), made)
 
 
-def fitted(grid: Grid, width: int | None) -> Grid:
-    """Without some columns, and the last one cut, where the terminal is too narrow for all."""
+def fitted(grid: Grid, least: int, width: int | None) -> Grid:
+    """Without some columns, so that the last one has at least so many letters, and that one cut."""
     if width is None:
         return grid
     for title in FIRST_TO_GO:
-        if _before(grid) + SOURCE <= width:
+        if _before(grid) + least <= width:
             break
         keep = [k for k, name in enumerate(grid.titles) if name.strip() != title]
         grid = Grid(
