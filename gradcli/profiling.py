@@ -23,12 +23,13 @@ from gradcli.record import record
 from gradcli.request import ModelFile, Request
 from gradcli.roofline import measure
 from gradcli.syntax.diagnostics import Diagnostic, Span
-from gradcli.timing import FEWEST, MOST, Talk, spread
+from gradcli.timing import FEWEST, Talk, spread
 
 if TYPE_CHECKING:
     from gradcli.backends.timed import Timed
     from gradcli.plan import Plan
 
+MOST = 2_000  # runs: medians of more are no better
 SHORT = 100e-6  # seconds of a run below which measuring is a good part of it
 OFF = 1.5  # times as long as a plain run: then measuring is a good part of it, too
 DIRECTIONS = ("forward", "backward", "tangent")

@@ -43,10 +43,14 @@ ELSEWHERE = {  # codes that no file shows on every machine, and where they are t
     "ENV002": "tests/backends/test_choose.py",
     "ENV003": "tests/backends/test_choose.py",
     "ENV004": "tests/cli/test_diff.py",
+    "ENV005": "tests/cli/test_bench.py",
+    "ENV006": "tests/emitting/test_jax.py",
     "ENV090": "tests/backends/test_numpy.py",
     "ENV091": "the shell: > /dev/full",
     "NUM008": "tests/ad/test_sparsity.py",
     "NUM095": "tests/cli/test_gradcheck.py",
+    "NUM097": "tests/cli/test_bench.py",
+    "NUM098": "tests/cli/test_profile.py",
     "SHP119": "tests/test_error_index.py",
 }
 
