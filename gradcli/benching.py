@@ -7,7 +7,7 @@ time counts, the numbers of all sides must agree: rounding apart, they are one f
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import product
 from time import perf_counter
@@ -24,7 +24,7 @@ from gradcli.ir.live import outputs_from, without_dead
 from gradcli.measured import Bench, First, Memory, Side, Spread
 from gradcli.record import record
 from gradcli.request import ModelFile, Request
-from gradcli.syntax.diagnostics import ENVIRONMENT, NO, Diagnostic, fail
+from gradcli.syntax.diagnostics import ENVIRONMENT, NO, Diagnostic, fail, listed
 from gradcli.timing import Rounds, Talk, side_by_side
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def bench(
     memory = memory_of(work, results)
     sides: dict[str, Callable[[], object]] = {"gradcli": lambda: run_plan(plan, work.inputs, machine)}
     apart: dict[str, float | None] = {}
-    notes = [*work.notes]
+    notes = [*work.notes, *not_finite(work, results)]
     eager = eager_of(work)
     if eager is None:
         notes.append(Diagnostic("NUM001", "left out: eager evaluation does not fit into memory", severity="note"))
@@ -153,6 +153,15 @@ def first_call(file: ModelFile, request: Request, machine: Machine) -> tuple[Wor
     scene = scene_of(prepared, request)
     work = Work(program, prepared, request, machine, scene, derived, graph, arrays, given)
     return work, First(tuple(parts.items())), plan, results
+
+
+def not_finite(work: Work, results: Sequence[Array]) -> Iterator[Diagnostic]:
+    """One note where results hold nan or inf, which take some processors longer."""
+    import numpy as np
+
+    found = [name for name, array in zip(work.names, results, strict=True) if not np.isfinite(array).all()]
+    if found:
+        yield Diagnostic("NUM090", f"not finite: {listed(found)}; times may be others than usual", severity="note")
 
 
 def warm(machine: Machine) -> None:

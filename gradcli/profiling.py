@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gradcli import api
-from gradcli.benching import Work, first_call
+from gradcli.benching import Work, first_call, not_finite
 from gradcli.engine import run_plan
 from gradcli.ir.cost import moved, node_cost, node_flops
 from gradcli.ir.graph import Node, Value
@@ -60,16 +60,17 @@ def profile(
     from gradcli.backends import threads_in_use
 
     machine = api.machine_of(request)
-    work, _, plan, _ = first_call(file, request, machine)
+    work, _, plan, results = first_call(file, request, machine)
     peaks = measure(dtypes_of(plan), request.memory)
     plain, timed = measured(work, plan, seconds=seconds, rounds=rounds, talk=Talk(on_start, on_round))
     parts = parts_of(timed, plan)
     stepwise = sum(step.seconds for step in timed)
     whole = spread(plain)
+    notes = (*work.notes, *not_finite(work, results), *doubts(whole.median, stepwise))
     return Profile(
         work.program.scope.source.name, work.prepared.net, work.program.scope.edition, machine.backend,
         threads_in_use(machine.threads), request.order, work.sens, len(plain), whole, stepwise, peaks,
-        lines_of(parts, peaks), steps_of(timed, parts, peaks), (*work.notes, *doubts(whole.median, stepwise)),
+        lines_of(parts, peaks), steps_of(timed, parts, peaks), notes,
     )  # fmt: skip
 
 

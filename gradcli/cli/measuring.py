@@ -1,6 +1,7 @@
 """`bench` and `profile`."""
 
 import sys
+from collections.abc import Iterable
 from typing import Annotated
 
 from gradcli.cli.options import (
@@ -20,7 +21,7 @@ from gradcli.cli.options import (
 from gradcli.cli.speak import notes, settle
 from gradcli.record import replace
 from gradcli.report.signs import colored
-from gradcli.syntax.diagnostics import DONE, NO, fail
+from gradcli.syntax.diagnostics import DONE, NO, Diagnostic, fail
 
 PEERS = ("jax",)
 FORMATS = ("table", "plain", "json")
@@ -31,6 +32,11 @@ Seconds = Annotated[
     float, option("--seconds", metavar="S", min=0.0, panel="Measurement", help="How long to measure; 2 by default.")
 ]
 Json = Annotated[bool, option("--json", panel="Output", help="The same as --format json.")]
+
+
+def not_finite(found: Iterable[Diagnostic]) -> bool:
+    """Whether one of them tells of results that are not finite."""
+    return any(note.code == "NUM090" for note in found)
 
 
 def bench_verb(
@@ -90,7 +96,7 @@ def bench_verb(
         )  # fmt: skip
     warned = notes(found.notes, voice)
     benches.write(found, sys.stdout, chosen, color=colored(voice.color, sys.stdout))
-    return NO if voice.strict and warned else DONE
+    return NO if voice.strict and (warned or not_finite(found.notes)) else DONE
 
 
 def profile_verb(
@@ -150,4 +156,4 @@ def profile_verb(
         )
     warned = notes(found.notes, voice)
     profiles.write(found, sys.stdout, chosen, by=by, version=__version__)
-    return NO if voice.strict and warned else DONE
+    return NO if voice.strict and (warned or not_finite(found.notes)) else DONE

@@ -216,6 +216,19 @@ def test_what_is_short_is_said(cli_inside: Cli, tmp_path: Path) -> None:
     assert "most of it is calling operators" in ran.out
 
 
+@pytest.mark.parametrize("verb", ["bench", "profile"])
+def test_results_that_are_not_finite_are_said(cli_inside: Cli, tmp_path: Path, verb: str) -> None:
+    given = [verb, "-e", "sqrt(x)", "-i", "x=0", *QUICK]
+    ran = cli_inside(*given, cwd=tmp_path).done()
+    assert "note[NUM090]: not finite: x" in ran.err
+    assert cli_inside(*given, "--strict", cwd=tmp_path).code == 1
+
+
+@pytest.mark.parametrize("verb", ["bench", "profile"])
+def test_a_model_of_the_standard_input(cli: Cli, tmp_path: Path, verb: str) -> None:
+    assert "net main" in cli(verb, "-", *QUICK, stdin=MODEL, cwd=tmp_path).done().out
+
+
 def test_integers_are_left_out_with_a_note(cli_inside: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.net").write_text("net main(x: f64[3], n: i64) = sum(x) * n\ninput x = [1, 2, 3]\ninput n = 2\n")
     ran = cli_inside("bench", "m.net", "--get-all", *QUICK, cwd=tmp_path).done()
