@@ -95,6 +95,22 @@ _ENTRIES = (
         "",
     ),
     Entry(
+        "ENV006",
+        "JAX is missing",
+        "`bench --against jax` times the same gradient by JAX, which is not installed, or cannot be imported. gradcli "
+        "itself never needs it: `pip install jax` puts it beside.",
+        "",
+        "",
+    ),
+    Entry(
+        "ENV007",
+        "JAX cannot run the program",
+        "`bench --against jax` says the model again for JAX, operator by operator, and has JAX differentiate and compile "
+        "it. An operator is named that cannot be said for JAX; or JAX refused the whole, with what it said.",
+        "",
+        "",
+    ),
+    Entry(
         "ENV090",
         "memory ran out",
         "What a run needs is computed before it starts, and a run that cannot fit is refused then. This one was started "
@@ -126,6 +142,21 @@ _ENTRIES = (
         "other, but for numbers that are within rounding of a limit.",
         "gradcli trace -e 'sqrt(x)' -i x=0 --backend cupy",
         "gradcli trace -e 'sqrt(x)' -i x=0",
+        "NUM097",
+        "two sides of a comparison disagree",
+        "`bench` times what gives the same numbers, else a ratio means nothing. The results of one side are further from "
+        "gradcli's than rounding takes them. At a kink that is no fault: the derivative of `relu` at 0, or of the largest "
+        "of equal ones, is a convention. Elsewhere `gradcli gradcheck` tells who is right.",
+        "",
+        "",
+    ),
+    Entry(
+        "NUM098",
+        "measuring shows",
+        "A run is so short, or made of so many small steps, that calling operators and the clock beside each step are a "
+        "good part of what `profile` sees. Shares of lines are still right among each other; larger data tell more.",
+        "",
+        "",
     ),
     Entry(
         "NUM095",

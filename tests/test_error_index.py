@@ -44,10 +44,14 @@ ELSEWHERE = {  # codes that no file shows on every machine, and where they are t
     "ENV003": "tests/backends/test_choose.py",
     "ENV004": "tests/cli/test_diff.py",
     "ENV005": "tests/backends/test_cupy.py",
+    "ENV006": "tests/cli/test_bench.py",
+    "ENV007": "tests/emitting/test_jax.py",
     "ENV090": "tests/backends/test_numpy.py",
     "ENV091": "the shell: > /dev/full",
     "NUM008": "tests/ad/test_sparsity.py",
     "NUM095": "tests/cli/test_gradcheck.py",
+    "NUM097": "tests/cli/test_bench.py",
+    "NUM098": "tests/cli/test_profile.py",
     "SHP119": "tests/test_error_index.py",
 }
 

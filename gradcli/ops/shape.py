@@ -80,7 +80,8 @@ copy = linear(
 # ── slices ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _index(items: Known) -> tuple[slice, ...]:
+def place_of_items(items: Known) -> tuple[slice, ...]:
+    """Items as slices."""
     made = []
     for start, count, step in items:
         stop = start + count * step
@@ -95,7 +96,7 @@ def _all_of(x: Value) -> Items:
 SPAN: dict[str, Any] = {"items": ((1, 2, 1), (3, 2, -2))}
 slice_ = linear(
     "slice", lambda x, *, items: (Aval(tuple(count for _, count, _ in items), x.dtype),),
-    lambda xp, x, *, items: x[_index(items)], lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
+    lambda xp, x, *, items: x[place_of_items(items)], lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
     view=True, doc="A part, by start, count and step for each dim.", formula="put back into zeros", batch=shifted("slice"),
     samples=[Sample(((3, 4),), SPAN), Sample(((3,),), {"items": ((1, 0, 1),)})],
 )  # fmt: skip
@@ -103,7 +104,7 @@ slice_ = linear(
 
 def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Known) -> Any:
     out = xp.zeros(shape, dtype=v.dtype)
-    out[_index(items)] = v
+    out[place_of_items(items)] = v
     return out
 
 
@@ -125,13 +126,13 @@ def _writable(xp: Any, x: Any, out: Any) -> Any:
 
 def _update_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
     out = _writable(xp, x, out)
-    out[_index(items)] = v
+    out[place_of_items(items)] = v
     return out
 
 
 def _add_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
     out = _writable(xp, x, out)
-    out[_index(items)] += v
+    out[place_of_items(items)] += v
     return out
 
 
