@@ -142,6 +142,8 @@ _ENTRIES = (
         "other, but for numbers that are within rounding of a limit.",
         "gradcli trace -e 'sqrt(x)' -i x=0 --backend cupy",
         "gradcli trace -e 'sqrt(x)' -i x=0",
+    ),
+    Entry(
         "NUM097",
         "two sides of a comparison disagree",
         "`bench` times what gives the same numbers, else a ratio means nothing. The results of one side are further from "
