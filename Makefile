@@ -69,6 +69,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/perceptron.py
 	$(BIN)/python benchmarks/loops.py
 	$(BIN)/python benchmarks/hessian.py
+	$(BIN)/python benchmarks/tracing.py
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python tools/make_docs.py

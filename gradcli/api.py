@@ -20,7 +20,7 @@ from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError, Source, fail, listed, nearest
 
 if TYPE_CHECKING:
-    from gradcli.differences import Comparison, Difference, Tolerance
+    from gradcli.differences import Comparison, Difference, Part, Tolerance
     from gradcli.differentiate import Derived
     from gradcli.engine import Machine
     from gradcli.ir.formula import Explanation
@@ -328,11 +328,11 @@ def compare(result: Result, reference_path: str, tolerance: Tolerance) -> Compar
     return compare_result(result, reference_path, tolerance)
 
 
-def diff(left: str, right: str, request: Request, tolerance: Tolerance, *, structure_only: bool = False) -> Difference:
+def diff(left: str, right: str, request: Request, tolerance: Tolerance, part: Part = "all") -> Difference:
     """Compare two models (`REV:model.net` for one of the past), or two stored results. Raises ModelError."""
     from gradcli.diffing import diff as work
 
-    return work(left, right, request, tolerance, structure_only=structure_only)
+    return work(left, right, request, tolerance, part)
 
 
 # ── the house ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,10 @@ OPTIONS: dict[Verb, tuple[str, ...]] = {  # of each verb; all other keywords are
     "jac": (*RUNNING, *SELECTING, "order", "sparse"),
     "hess": (*RUNNING, *SELECTING, "sens", "vec", "sparse"),
 }
+TRUSTING: dict[str, tuple[str, ...]] = {  # what makes no arrays
+    "gradcheck": (*(name for name in RUNNING if name != "out"), *SELECTING[:-1], "sens", "order"),
+    "trace": (*(name for name in RUNNING if name != "out"), *SELECTING[:-1], "sens", "order"),
+}
 ALONG = ("tangent", "vec")  # what a direction is called, in jvp and in hess
 BACKENDS = ("auto", "numpy", "cupy")
 FLAGS = ("get_all", "get_by_list", "value", "sparse", "fast_math")
@@ -56,6 +60,18 @@ def mapping_of(label: str, given: Any) -> Mapping[str, Any]:
     return given
 
 
+def true_or_false(name: str, value: Any) -> None:
+    """Raises ModelError USE003 for anything else."""
+    if not isinstance(value, bool):
+        raise fail("USE003", f"`{name}` is True or False, not {value!r}")
+
+
+def whole_number(name: str, value: Any, least: int) -> None:
+    """Raises ModelError USE003 for anything else, but for None."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise fail("USE003", f"`{name}` is a whole number from {least} on, not {value!r}")
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -89,11 +105,8 @@ def _check(options: Mapping[str, Any]) -> None:
             text = ", ".join(word for word in words if word is not None)
             raise fail("USE003", f"`{name}` is one of {text}, not {options[name]!r}")
     for name in FLAGS:
-        if not isinstance(options.get(name, False), bool):
-            raise fail("USE003", f"`{name}` is True or False, not {options[name]!r}")
+        true_or_false(name, options.get(name, False))
     for name, least in NUMBERS.items():
-        value = options.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise fail("USE003", f"`{name}` is a whole number from {least} on, not {value!r}")
+        whole_number(name, options.get(name), least)
     if not isinstance(options.get("at"), str | None):
         raise fail("USE003", f"`at` is the name of a line, not {options['at']!r}")

@@ -42,7 +42,7 @@ def check_file(file: ModelFile, request: Request) -> CheckResult:
     _check_consts(program, found)
     try:
         given = read_feeds(program, request)
-        if request.net is not None or given or _fed(program):
+        if given or _runs(program, request.net):
             listing = Listing(program.entry(request.net), request.dtype or "f64")
             found.extend(program.prepare(request.net, given, listing).notes)
             checked = [_on_data(net, listing) for net in checked]
@@ -92,14 +92,14 @@ def _unused_inputs(program: Program) -> list[Diagnostic]:
     return found
 
 
-def _fed(program: Program) -> bool:
-    """Whether the file itself feeds its entry net."""
+def _runs(program: Program, net: str | None) -> bool:
+    """Whether the net that is named can be run by itself, or the file feeds its entry net."""
     try:
-        decl = program.entry()
+        decl = program.entry(net)
     except ModelError:
         return False
-    if decl.statics:
-        return False
+    if decl.statics or net is not None:
+        return not decl.statics
     have = {n for n, item in program.scope.inputs.items() if item.value is not None}
     return all(i.name.id in have or i.default is not None for i in decl.inputs)
 

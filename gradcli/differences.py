@@ -7,6 +7,8 @@ from typing import Literal
 from gradcli.record import record
 from gradcli.syntax.diagnostics import Diagnostic, Span
 
+Part = Literal["all", "structure", "numbers"]  # of two models that is compared
+
 
 @record
 class Tolerance:

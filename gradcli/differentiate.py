@@ -7,6 +7,7 @@ with the net's inputs, then one input for each sensitivity.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from gradcli.ad.reverse import reverse
@@ -18,6 +19,7 @@ from gradcli.record import record, replace
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import Diagnostic, fail, listed, nearest
 
+MOST_STEPS = 2_000  # of a derivative that is looked at to see why the next one is zero
 SERIES_FROM = 5  # order from which one series is cheaper than nested passes
 
 Reason = Callable[[], dict[str, Any] | None]
@@ -38,8 +40,8 @@ class Question:
     when anybody asks.
 
     The outputs are weighted by what `weighted` names, by ones (None), or in any way that is not zero (`"any"`).
-    `structure` tells why the structure makes it zero, and None where it does not. Where `numbers` is false nothing else
-    can tell.
+    `structure` tells why the structure makes it zero, and None where it does not. Where `numbers` says false, nothing
+    else can tell.
     """
 
     graph: Callable[[], Graph]
@@ -47,7 +49,7 @@ class Question:
     which: tuple[int, ...]
     weighted: tuple[str, ...] | Literal["any"] | None
     structure: Reason
-    numbers: bool = True
+    numbers: Callable[[], bool] = lambda: True
 
 
 @record(eq=False)
@@ -111,7 +113,7 @@ def _words(
             if not aval.is_float:
                 raise fail(
                     "DIF001",
-                    f"{word} is {aval} and has no derivative",
+                    f"{word} is {aval.text} and has no derivative",
                     prepared.origins.get(word),
                     help=f"declare it as a float in the model: `{word}: f64`",
                 )
@@ -124,6 +126,11 @@ def _words(
             found = [t for t in params if t.name.startswith(word + ".")]
         if not found:
             names = [t.name for t in every]
+            if not word:
+                notes = [f"inputs and params: {listed(names) or 'none'}"]
+                raise fail(
+                    "DIF003", "a name in `--wrt` is empty", notes=notes, help="`--wrt all` is by all float inputs"
+                )
             guess = nearest(word, names)
             raise fail(
                 "DIF003",
@@ -169,7 +176,7 @@ def scene_of(prepared: Prepared, request: Request) -> Scene:
         )
     value = line_value(prepared, request.at)
     if not value.aval.is_float:
-        raise fail("DIF001", f"{request.at} is {value.aval} and has no derivative")
+        raise fail("DIF001", f"{request.at} is {value.aval.text} and has no derivative")
     inner = cut_at(prepared.graph, value)
     target = Target(request.at, "at", len(inner.inputs) - 1)
     return Scene(inner, (target,), whole=replace(prepared.graph, outputs=(value,)))
@@ -220,10 +227,8 @@ def derive(
     if not floats:
         raise fail("DIF002", "no output of the net is a float: there is nothing to differentiate")
     wrt = [t.position for t in targets]
-    if order >= SERIES_FROM and len(targets) == 1 and weighted is None:
-        derived = _by_series(graph, targets[0], order, floats)
-        if derived is not None:
-            return derived
+    if weighted is None and (derived := by_series(graph, targets, order)) is not None:
+        return derived
     rows = [_Row((), graph, tuple(floats))]
     for level in range(1, order + 1):
         grown: list[_Row] = []
@@ -243,10 +248,14 @@ def derive(
     return _together(graph, targets, rows)
 
 
-def _by_series(graph: Graph, target: Target, order: int, floats: Sequence[int]) -> Derived | None:
-    """A high order by one input in Taylor mode; None where nested passes must do it."""
+def by_series(graph: Graph, targets: Sequence[Target], order: int) -> Derived | None:
+    """A high order by one input in Taylor mode, without weights; None where nested passes must do it."""
+    if order < SERIES_FROM or len(targets) != 1:
+        return None
     from gradcli.ad.taylor import NoSeries, along_ones, derivative_along
 
+    (target,) = targets
+    floats = [k for k, value in enumerate(graph.outputs) if value.aval.is_float]
     parts = along_ones(graph, target.position, floats)
     x = graph.inputs[target.position].aval
     if parts is None or x.dtype == "f16" or any(value.dtype != x.dtype for value in parts):
@@ -267,7 +276,7 @@ def _by_series(graph: Graph, target: Target, order: int, floats: Sequence[int]) 
         total = part if total is None else total + part
     assert total is not None
     names = (target.name,) * order
-    question = replace(_question(_Row((), graph, tuple(floats)), target), numbers=False)
+    question = _nested(_Row((), graph, tuple(floats)), target, order)
     return Derived(builder.close([*outs[:count], total]), (names,), (target.kind,), (), (question,))
 
 
@@ -292,10 +301,31 @@ def _question(row: _Row, target: Target, weighed: bool = False, names: Sequence[
     return Question(lambda: row.graph, (target.position,), row.which, weighted, structure)
 
 
+def _nested(row: _Row, target: Target, order: int) -> Question:
+    """About a high derivative: of the one before it, which nested passes give, unless that gets too long."""
+
+    @cache
+    def before() -> tuple[_Row, dict[str, Any] | None, bool]:
+        """The derivative before, or one that is zero by its structure, with the reason; whether it is what is asked."""
+        last = row
+        for _ in range(order - 1):
+            about = _question(last, target).structure()
+            if about is not None or len(last.graph.nodes) > MOST_STEPS:
+                return last, about, False
+            made = reverse(last.graph, [target.position], outputs=last.which)
+            slope = made.outputs[len(last.graph.outputs)]
+            only = Graph(made.inputs, made.nodes, (slope,), made.n_values, made.names)
+            last = _Row((*last.names, target.name), dce(only), (0,))
+        return last, _question(last, target).structure(), len(last.graph.nodes) <= MOST_STEPS
+
+    return Question(lambda: before()[0].graph, (target.position,), (0,) if order > 1 else row.which, None,
+                    lambda: before()[1], lambda: before()[2])  # fmt: skip
+
+
 def _unweighted(row: _Row, target: Target) -> Question:
     """About what is weighted by nothing."""
     reason = {"reason": "sens is zero", "at": []}
-    return Question(lambda: row.graph, (target.position,), row.which, (), lambda: reason, numbers=False)
+    return Question(lambda: row.graph, (target.position,), row.which, (), lambda: reason, numbers=lambda: False)
 
 
 def _first(made: Graph, row: _Row, targets: Sequence[Target], weighted: Sequence[str]) -> Derived:

@@ -13,7 +13,7 @@ from typing import Any
 from gradcli.api import machine_of, open_program, read_feeds, read_params
 from gradcli.closeness import compare_arrays
 from gradcli.data.files import printable
-from gradcli.differences import Change, Difference, Tolerance, Unlike
+from gradcli.differences import Change, Difference, Part, Tolerance, Unlike
 from gradcli.engine import Machine
 from gradcli.interp.program import Feed, Prepared, Program
 from gradcli.interp.symbolic import Proved, prove
@@ -28,24 +28,22 @@ from gradcli.syntax.diagnostics import ModelError, Span, fail
 SUFFIXES = (".npz", ".npy", ".safetensors", ".json", ".csv")
 
 
-def diff(left: str, right: str, request: Request, tolerance: Tolerance, *, structure_only: bool) -> Difference:
+def diff(left: str, right: str, request: Request, tolerance: Tolerance, part: Part) -> Difference:
     """Two arguments of the command line. Raises ModelError USE005 for a model beside a stored result."""
     one, two = model_of(left), model_of(right)
     if (one is None) != (two is None):
         raise fail("USE005", f"`{left}` and `{right}` are not of one kind", help="two models, or two stored results")
     if one is None or two is None:
         return diff_stored(left, right, tolerance)
-    return diff_models(one, two, request, tolerance, structure_only=structure_only)
+    return diff_models(one, two, request, tolerance, part)
 
 
-def diff_models(
-    left: ModelFile, right: ModelFile, request: Request, tolerance: Tolerance, *, structure_only: bool
-) -> Difference:
+def diff_models(left: ModelFile, right: ModelFile, request: Request, tolerance: Tolerance, part: Part) -> Difference:
     """Raises ModelError where a model is refused, and DAT101 where there is no data to compare numbers on."""
     before, after = open_program(left, request), open_program(right, request)
-    changes, notes, count = structure(before, after, request.net)
+    changes, notes, count = (None, (), 0) if part == "numbers" else structure(before, after, request.net)
     names = before.scope.source.name, after.scope.source.name
-    if structure_only:
+    if part == "structure":
         return Difference(*names, "models", "", count, 0, changes, None, notes)
     one = _run(left, before, request, {})
     try:
@@ -74,8 +72,8 @@ def structure(
         if name not in left or name not in right:
             _, net = left.get(name) or right[name]
             span = net.span._replace(end=net.name.span.end)
-            kind, places = ("removed", (span, None)) if name in left else ("added", (None, span))
-            changes.append(Change(kind, "net", "", name, "", *places))  # type: ignore[arg-type]
+            one = Change("removed", "net", "", name, "", span, None)
+            changes.append(one if name in left else replace(one, kind="added", left=None, right=span))
             continue
         found = changes_of_net(name, left[name][1], right[name][1])
         if found and _excused(found) and _same_graph(before, after, left[name], right[name]):

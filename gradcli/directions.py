@@ -91,12 +91,12 @@ def _cannot_bear(prepared: Prepared, asked: Asked, name: str) -> ModelError:
         )
     if not every[name].is_float:
         help = f"declare it as a float in the model: `{name}: f64`"
-        return fail("DIF001", f"{name} is {every[name]} and has no derivative", place, help=help)
+        return fail("DIF001", f"{name} is {every[name].text} and has no derivative", place, help=help)
     return fail(
         "DIF009",
         f"`{asked.option}` names {name}, and the derivative is by {listed(asked.avals)}",
         place,
-        label=f"{name} is {every[name]}",
+        label=f"{name} is {every[name].text}",
         notes=[asked.listed()],
         help=f"select it too: `--wrt {','.join([*asked.avals, name])}`" if len(asked.avals) < 8 else None,
     )

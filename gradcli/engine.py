@@ -20,7 +20,7 @@ from gradcli.syntax.diagnostics import fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import FlatPlan, Plan
+    from gradcli.plan import AnyPlan
 
     Array = np.ndarray[Any, Any]
 
@@ -55,7 +55,7 @@ class Machine:
         return self.threads or cores()
 
 
-def plan_of(graph: Graph, machine: Machine) -> Plan | FlatPlan:
+def plan_of(graph: Graph, machine: Machine) -> AnyPlan:
     """Optimised and planned; raises ModelError NUM001 where it cannot fit into memory.
 
     Where the adjoint of a loop would keep too much, the loop keeps less and runs some of its turns again.
@@ -63,10 +63,10 @@ def plan_of(graph: Graph, machine: Machine) -> Plan | FlatPlan:
     from gradcli.passes.pipeline import optimize
     from gradcli.plan import check_memory, fits
 
-    best = optimize(graph, fast_math=machine.fast_math)
+    best, free = optimize(graph, fast_math=machine.fast_math), _free_on_device(machine)
     plans = [_planned(best, machine)]
     for levels in range(2, MAX_LEVELS + 1):
-        if fits(plans[-1], machine.memory):
+        if fits(plans[-1], machine.memory, free):
             return plans[-1]
         from gradcli.passes.checkpoints import checkpoint_loops
 
@@ -75,11 +75,20 @@ def plan_of(graph: Graph, machine: Machine) -> Plan | FlatPlan:
             break
         plans.append(_planned(optimize(shorter, fast_math=machine.fast_math), machine))
     least = min(plans, key=lambda plan: plan.peak)
-    check_memory(least, machine.memory)
+    check_memory(least, machine.memory, free)
     return least
 
 
-def _planned(graph: Graph, machine: Machine) -> Plan | FlatPlan:
+def _free_on_device(machine: Machine) -> int | None:
+    """Bytes that the GPU has left; None where the plan runs on the processor."""
+    if machine.backend != "cupy":
+        return None
+    from gradcli.backends import cupy
+
+    return cupy.free_memory(machine.device)
+
+
+def _planned(graph: Graph, machine: Machine) -> AnyPlan:
     """A plan for the engine that runs it: CuPy takes the nodes as they are."""
     from gradcli.plan import Tiling, make_flat, make_plan
 
@@ -88,12 +97,12 @@ def _planned(graph: Graph, machine: Machine) -> Plan | FlatPlan:
     return make_plan(graph, Tiling(threads=machine.workers))
 
 
-def run_plan(plan: Plan | FlatPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
+def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
     """The plan's outputs, owned by the caller."""
     return runner(plan, machine)(inputs)
 
 
-def runner(plan: Plan | FlatPlan, machine: Machine) -> Callable[[Sequence[Any]], list[Array]]:
+def runner(plan: AnyPlan, machine: Machine) -> Callable[[Sequence[Any]], list[Array]]:
     """`run_plan` with all settled that stays the same from run to run. It may be called by several threads."""
     from gradcli.plan import FlatPlan
 
@@ -106,11 +115,17 @@ def runner(plan: Plan | FlatPlan, machine: Machine) -> Callable[[Sequence[Any]],
     return partial(numpy.run, plan, workers=machine.workers)
 
 
-def threads_of(plan: Plan | FlatPlan, machine: Machine) -> int:
-    """How many threads work on a plan at most; on a GPU one, which waits."""
+def threads_of(plan: AnyPlan, machine: Machine) -> int:
+    """How many threads work on a plan at most; a GPU has none that are counted."""
     from gradcli.plan import FlatPlan
 
-    return 1 if isinstance(plan, FlatPlan) else min(plan.most_lanes, machine.workers)
+    return 0 if isinstance(plan, FlatPlan) else min(plan.most_lanes, machine.workers)
+
+
+def _on_a_gpu(array: Any) -> bool:
+    import numpy as np
+
+    return not isinstance(array, np.ndarray) and hasattr(array, "__cuda_array_interface__")
 
 
 def run_graph(graph: Graph, inputs: Sequence[Any], machine: Machine) -> list[Array]:
@@ -162,10 +177,17 @@ def dtype_of(aval: Aval) -> np.dtype[Any]:
 
 
 def fit(array: Any, aval: Aval, name: str = "") -> Array:
-    """Data in the dtype of an aval. Raises ModelError DAT105 for numbers that an integer type does not hold."""
+    """Data in the dtype of an aval; an array of a GPU that has it stays there.
+
+    Raises ModelError DAT105 for numbers that an integer type does not hold.
+    """
     import numpy as np
 
     dtype = dtype_of(aval)
+    if _on_a_gpu(array):
+        if array.dtype == dtype:
+            return array  # type: ignore[no-any-return]  # of CuPy, which is not installed where types are checked
+        array = array.get()
     given = np.asarray(array)
     if given.dtype == dtype:
         return given

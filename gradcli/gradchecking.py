@@ -1,8 +1,8 @@
 """`gradcheck`: is this gradient right?
 
-What is differentiated is φ = ⟨ct, f⟩ for a random cotangent ct; f are the float outputs or, for order n, one gradient
-of order n - 1. The gradient that `grad` computes, optimised and planned, is held against the slope of φ by central
-differences (`slopes.py`), of which every run keeps what `stop_gradient` stops and the turns of its loops (`held.py`):
+What is differentiated is φ = ⟨ct, f⟩ (`problems.py`). The gradient that `grad` computes, optimised and planned, is held
+against the slope of φ by central differences (`slopes.py`), of which every run keeps what `stop_gradient` stops and the
+turns of its loops (`held.py`). These run side by side, many points in one run:
 
 - along random directions of all elements at once, ±1 times the size of the array's numbers,
 - along single elements: all of a small array; of a large one some that are largest in the gradient, and some at random,
@@ -17,26 +17,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradcli import weights
 from gradcli.ad.forward import forward
-from gradcli.ad.reverse import float_outputs, reverse
-from gradcli.differentiate import Scene, Target, derive
+from gradcli.differentiate import Scene
 from gradcli.directions import scene_of_jvp
 from gradcli.engine import Machine, run_graph
-from gradcli.held import calls_of
+from gradcli.held import calls_of, most_rows
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.aval import EPS
 from gradcli.ir.cost import cost
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph
-from gradcli.ir.live import outputs_from, without_dead
-from gradcli.onegradient import check_target, drawn
+from gradcli.ir.live import outputs_from
+from gradcli.onegradient import check_problem, directions_of, drawn
 from gradcli.placing import place_of
-from gradcli.record import record, replace
+from gradcli.problems import Function, Problem, functions_of, point_of, problem_alone, problem_of, replace_order
+from gradcli.record import record
 from gradcli.request import CheckedGradients, Culprit, GradientCheck, Request
-from gradcli.running import feed_arrays, read_sens, refuse_many, refuse_order
-from gradcli.slopes import Weighted
+from gradcli.running import read_sens, refuse_many, refuse_order
 from gradcli.syntax.diagnostics import Diagnostic, listed
-from gradcli.weights import Given
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,22 +44,10 @@ if TYPE_CHECKING:
 DUALITY = 1e-12  # in f64
 UNITS = 64  # of rounding, in narrower floats
 WORK = 2e9  # operations that single elements may take in all: a few seconds
-NODE = 6_000  # what calling one operator costs, in operations
+CALL = 2_000  # what calling one operator costs, in operations
+HANDLING = 50_000  # and what is done with the values of one run
 RUNS = 14  # of the model, for the slope along one direction
 LEAST, MOST = 1, 4_096  # elements of one array that are moved alone
-
-
-@record(eq=False)
-class Problem:
-    """φ = ⟨cts, f⟩: `graph` gives f, and `prefix` names what it is already a derivative by."""
-
-    prefix: tuple[str, ...]
-    labels: Sequence[str]  # of the outputs
-    graph: Graph
-    arrays: Sequence[Array]
-    cts: Sequence[Array]
-    targets: Sequence[Target]
-    gradients: Sequence[Array]  # by each target
 
 
 @record
@@ -84,28 +70,32 @@ def check_gradients(
     refuse_many(len(scene.targets) ** request.order, f"order {request.order} by {len(scene.targets)} inputs and params")
     given = read_sens(program, prepared, replace_order(request, scene), widens=True)
     arrays = point_of(scene, prepared, machine)
-    problems = list(problems_of(scene, prepared, request, given, arrays, machine, seed))
-    counts = [count_of(problem, len(problems), target, elements) for problem in problems for target in problem.targets]
-    talk.start(sum(counts) + len(counts))
+    functions = list(functions_of(scene, prepared, request, given, seed))
+    sizes = [definite(scene.graph.inputs[target.position].aval.size) for target in scene.targets]
+    counts = [counts_of(function.graph, sizes, len(functions), elements) for function in functions]
+    ways = [n + directions_of(size, n) for own in counts for size, n in zip(sizes, own, strict=True)]
+    talk.start(sum(ways) + 2 * len(functions))
     at = {t.name: place_of([span]) if (span := prepared.origins.get(t.name)) else None for t in scene.targets}
-    left = iter(counts)
     rows: list[GradientCheck] = []
-    duality: list[float | None] = []
+    duality: dict[int, float | None] = {}  # by order, of the function that is farthest
+    limit = DUALITY
     found: tuple[Culprit, ...] = ()
-    for problem in problems:
-        weighted = Weighted(problem.graph, problem.arrays, problem.cts)
-        made = [
-            check_target(problem, weighted, k, next(left), at[target.name], seed, talk.advance)
-            for k, target in enumerate(problem.targets)
-        ]
+    for function, own in zip(functions, counts, strict=True):
+        name = ",".join(function.prefix) or "the gradient"
+        talk.advance(name)
+        problem = problem_of(function, arrays, scene.targets, machine)
+        made = check_problem(problem, machine, own, [at[t.name] for t in scene.targets], seed, talk.advance)
         rows += made
-        duality.append(dual(problem, weighted, machine, seed))
-        if not found and (disagrees(problem, duality[-1]) or any(row.verdict == "wrong" for row in made)):
+        talk.advance(name)
+        apart, order = dual(problem, machine, seed), 1 + len(function.prefix)
+        duality[order] = farther(duality.get(order, 0.0), apart)
+        limit = max(limit, limit_of(problem))
+        if not found and (disagrees(problem, apart) or any(row.verdict == "wrong" for row in made)):
             found = culprits(problem.graph, problem.arrays, seed)
     return CheckedGradients(
         program.scope.source.name, prepared.net, program.scope.edition, request.dtype or "f64", seed,
-        described(problems, given, request.order, seed), tuple(rows), by_order(problems, duality),
-        max(map(limit_of, problems)), found, tuple(notes_of(prepared, scene)),
+        described(functions, request.order), tuple(rows), tuple(duality.values()), limit, found,
+        tuple(notes_of(prepared, scene)),
     )  # fmt: skip
 
 
@@ -118,87 +108,26 @@ def notes_of(prepared: Prepared, scene: Scene) -> Iterator[Diagnostic]:
         yield Diagnostic("DIF001", f"left out, as not float: {listed(left)}", severity="note")
 
 
-# ── what is checked ─────────────────────────────────────────────────────────────────────────────────────────
+# ── how much of it ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def replace_order(request: Request, scene: Scene) -> Request:
-    """The request that says what `--sens` may weight: gradients by all that is checked."""
-    if request.order == 1 or request.at is not None or request.wrt or request.get_all or request.get_by_list:
-        return request
-    return replace(request, wrt=",".join(target.name for target in scene.targets))
-
-
-def point_of(scene: Scene, prepared: Prepared, machine: Machine) -> list[Array]:
-    """The inputs of the scene's graph: those of the net, and the value of the line that it begins with."""
-    arrays = feed_arrays(prepared, machine)
-    return arrays if scene.whole is None else [*arrays, *run_graph(scene.whole, arrays, machine)]
-
-
-def problems_of(
-    scene: Scene, prepared: Prepared, request: Request, given: dict[str, Given] | None, arrays: Sequence[Array],
-    machine: Machine, seed: int,
-) -> Iterator[Problem]:  # fmt: skip
-    """One for the outputs, then for each order one for each gradient of the order before. `--sens` is of the last."""
-    for order in range(1, request.order + 1):
-        weighed = given if order == request.order else None
-        for prefix, graph, labels in functions(scene, prepared.outputs, order):
-            if weighed is not None and not set(labels) & set(weighed):
-                continue
-            cts = []
-            for k, (label, out) in enumerate(zip(labels, graph.outputs, strict=True)):
-                one = Given("random", "", seed + k) if weighed is None else weighed[label]
-                cts.append(weights.array(one, out.aval, machine, "sens"))
-            yield problem_of(graph, arrays, cts, scene.targets, machine, prefix, labels)
-
-
-def problem_of(
-    graph: Graph, arrays: Sequence[Array], cts: Sequence[Array], targets: Sequence[Target], machine: Machine,
-    prefix: tuple[str, ...] = (), labels: Sequence[str] = (),
-) -> Problem:  # fmt: skip
-    """With the gradients that the engine computes. Raises ModelError DIF001, DIF002 or DIF008, and where an operator
-    refuses the data, also one that no gradient needs."""
-    wrt = [target.position for target in targets]
-    made = run_graph(reverse(graph, wrt, sens="inputs"), [*arrays, *cts], machine)
-    return Problem(prefix, labels, graph, arrays, cts, targets, made[len(graph.outputs) :])
-
-
-def functions(
-    scene: Scene, outputs: Sequence[str], order: int
-) -> Iterator[tuple[tuple[str, ...], Graph, Sequence[str]]]:
-    """What is differentiated: by what it is already a derivative, its graph, and the names of its outputs."""
-    graph = scene.graph
-    if order == 1:
-        floats = float_outputs(graph, None)
-        yield (), outputs_of(graph, floats), [outputs[k] for k in floats]
-        return
-    made = derive(graph, scene.targets, order - 1, outputs, None)
-    for k, names in enumerate(made.names):
-        yield names, outputs_of(made.graph, [len(graph.outputs) + k]), [",".join(names)]
-
-
-def outputs_of(graph: Graph, positions: Sequence[int]) -> Graph:
-    outputs = tuple(graph.outputs[k] for k in positions)
-    return without_dead(Graph(graph.inputs, graph.nodes, outputs, graph.n_values, graph.names))
-
-
-def count_of(problem: Problem, problems: int, target: Target, asked: int | None) -> int:
-    """How many elements of a target are moved alone, one of so many problems."""
-    size = int(problem.arrays[target.position].size)
+def counts_of(graph: Graph, sizes: Sequence[int], functions: int, asked: int | None) -> list[int]:
+    """How many elements of each target are moved alone, of one function of so many."""
     if asked is not None:
-        return min(size, asked)
-    most = WORK / (RUNS * max(work_of(problem.graph), 1)) / (problems * len(problem.targets))
-    return min(size, max(LEAST, min(MOST, int(most))))
+        return [min(size, asked) for size in sizes]
+    most = WORK / (RUNS * work_of(graph)) / (functions * max(len(sizes), 1))
+    return [min(size, max(LEAST, min(MOST, int(most)))) for size in sizes]
 
 
 def work_of(graph: Graph) -> int:
-    """What it costs to run a graph node by node."""
-    return cost(graph) + NODE * calls_of(graph)
+    """What it costs to run a graph once more, beside others."""
+    return cost(graph) + CALL * calls_of(graph) // most_rows(graph) + HANDLING
 
 
 # ── forward against reverse ─────────────────────────────────────────────────────────────────────────────────
 
 
-def dual(problem: Problem, weighted: Weighted, machine: Machine, seed: int) -> float | None:
+def dual(problem: Problem, machine: Machine, seed: int) -> float | None:
     """|⟨ct, J v⟩ - ⟨Jᵀ ct, v⟩| over the terms that are added up; None where they are not finite.
 
     Terms that cancel to nothing are rounding of the value, so that counts too.
@@ -215,7 +144,7 @@ def dual(problem: Problem, weighted: Weighted, machine: Machine, seed: int) -> f
         right = [g.astype("f8") * way for g, way in zip(problem.gradients, ways, strict=True)]
         sums = [sum(float(term.sum()) for term in terms) for terms in (left, right)]
         scale = sum(float(abs(term).sum()) for term in (*left, *right))
-        scale += sum(float(abs(ct * f).sum()) for ct, f in zip(weighted.cts, weighted.held.outputs, strict=True))
+        scale += sum(float(abs(ct * f).sum()) for ct, f in zip(problem.cts, problem.values, strict=True))
     if not np.isfinite(scale):
         return None
     return abs(sums[0] - sums[1]) / scale if scale else 0.0
@@ -231,46 +160,28 @@ def limit_of(problem: Problem) -> float:
     return max(DUALITY, UNITS * max(EPS[value.dtype] for value in ends))
 
 
-def by_order(problems: Sequence[Problem], duality: Sequence[float | None]) -> tuple[float | None, ...]:
-    """The farthest of each order."""
-    found: dict[int, float | None] = {}
-    for problem, one in zip(problems, duality, strict=True):
-        known = found.setdefault(len(problem.prefix), one)
-        found[len(problem.prefix)] = None if known is None or one is None else max(known, one)
-    return tuple(found.values())
+def farther(known: float | None, apart: float | None) -> float | None:
+    return None if known is None or apart is None else max(known, apart)
 
 
-def described(
-    problems: Sequence[Problem], given: dict[str, Given] | None, order: int, seed: int
-) -> tuple[dict[str, Any], ...]:
+def described(functions: Sequence[Function], order: int) -> tuple[dict[str, Any], ...]:
     """Each weight of the last order as `--sens` gives it: `grad` can be asked for the same."""
-    if given is not None:
-        return tuple({"output": n, "kind": one.kind, "source": one.source or None} for n, one in given.items())
-    last = [problem.labels for problem in problems if len(problem.prefix) == order - 1]
+    last = [function.sens for function in functions if len(function.prefix) == order - 1]
     return tuple(
-        {"output": label, "kind": "random", "source": f"random:{seed + k}"}
-        for labels in last
-        for k, label in enumerate(labels)
+        {"output": label, "kind": one.kind, "source": one.source or None}
+        for sens in last
+        for label, one in sens.items()
     )
 
 
 # ── a graph by itself ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def graph_problem(graph: Graph, arrays: Sequence[Array], seed: int = 0) -> Problem:
-    """The float outputs of a graph by its float inputs, under a random cotangent."""
-    only = outputs_of(graph, float_outputs(graph, None))
-    cts = drawn([out.aval for out in only.outputs], seed)
-    floats = [k for k, value in enumerate(graph.inputs) if value.aval.is_float]
-    return problem_of(only, arrays, cts, [Target(f"input {k}", "input", k) for k in floats], Machine())
-
-
 def graph_agrees(graph: Graph, arrays: Sequence[Array], seed: int = 0, elements: int = MOST) -> bool:
     """Whether the gradients of a graph are finite and agree with differences, and both modes with each other."""
-    problem = graph_problem(graph, arrays, seed)
-    weighted = Weighted(graph=problem.graph, arrays=problem.arrays, cts=problem.cts)
-    for k in range(len(problem.targets)):
-        row = check_target(problem, weighted, k, elements, None, seed, lambda name: None)
-        if row.verdict in ("wrong", "not finite"):
-            return False
-    return not disagrees(problem, dual(problem, weighted, Machine(), seed))
+    problem = problem_alone(graph, arrays, seed)
+    count = len(problem.targets)
+    rows = check_problem(problem, Machine(), [elements] * count, [None] * count, seed)
+    if any(row.verdict in ("wrong", "not finite") for row in rows):
+        return False
+    return not disagrees(problem, dual(problem, Machine(), seed))

@@ -62,17 +62,19 @@ def _taken(name: str) -> bool:
 
 def environment() -> dict[str, str]:
     """Versions, backends and limits, for a bug report."""
-    from gradcli.backends import choose
+    from gradcli.backends import choose, cupy
     from gradcli.plan import available_memory, human_bytes
 
     backend, why = choose("auto", 0)
     memory = available_memory()
+    gpu = {"gpu": cupy.describe(0)} if backend == "cupy" else {}
     return {
         "gradcli": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
         "numpy": _version("numpy"),
         "cupy": _cupy(),
+        **gpu,
         "lark": _version("lark"),
         "typer": _version("typer"),
         "rich": _version("rich"),

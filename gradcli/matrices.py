@@ -117,7 +117,8 @@ def run(file: ModelFile, program: Program, prepared: Prepared, request: Request,
 
 
 def entry_of(row: Row, array: Array, dtype: str, reason: Any, matrix: SparseMatrix | None = None) -> Entry:
-    return Entry(row.name, row.kind, array, dtype, row.wrt, reason, row.output, row.rows, matrix)  # type: ignore[arg-type]
+    kind: Any = row.kind  # that of a target, a text
+    return Entry(row.name, kind, array, dtype, row.wrt, reason, row.output, row.rows, matrix)
 
 
 def _explainer(made: Derivation, inputs: Sequence[Array], extras: Sequence[Array], machine: Machine) -> Explainer:
@@ -182,7 +183,7 @@ def _tangents(
             prepared.outputs[k],
             "tangent",
             (),
-            replace(by_rows(lambda: scene.graph, moved, k), numbers=order == 1),
+            replace(by_rows(lambda: scene.graph, moved, k), numbers=lambda: order == 1),
             prepared.outputs[k],
         )
         for k in floats

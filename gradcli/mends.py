@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from gradcli.ir.graph import Graph, Node, Value
+from gradcli.ir.graph import Node, Value
 from gradcli.places import own_span
-from gradcli.record import record
-from gradcli.saying import THROUGH, through
+from gradcli.saying import through
+from gradcli.spots import FAR, TINY, Rule, Spot, argument_of, bare, held, reaches, readers, tree_of
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import ModelError, Source, Span
-from gradcli.syntax.parse import parse_expression
+from gradcli.syntax.diagnostics import Source, Span
 from gradcli.traced import Mend
 
-TINY = {"f16": "1e-4", "f32": "1e-12", "f64": "1e-12"}  # what is added below a root
+NEAR_ONE = {"f16": "1e-3", "f32": "1e-6", "f64": "1e-12"}  # how near to 1 a slope is finite
+LOWEST = {"f16": "-1e4", "f32": "-1e9", "f64": "-1e9"}  # in place of -inf
 INSIDE = {
     "acos": 0,
     "asin": 0,
@@ -30,29 +30,8 @@ INSIDE = {
     "sinh": 0,
     "acosh": 2,
 }
+PICKING = ("gather", "slice", "take", "reshape", "broadcast_to", "cast", "copy", "transpose")  # parts of a value
 LONGEST = 12  # letters of an argument that is written three times
-FAR = 64  # steps that are looked at from a spot
-
-
-@record(eq=False)
-class Spot:
-    """Where a number went bad: the step, the operator whose value or derivative it computes, the numbers it read, and
-    the `where` with its operand's position, if one leaves the number out."""
-
-    graph: Graph
-    node: Node
-    operator: str
-    adjoint: bool
-    numbers: tuple[float, ...]
-    span: Span
-    masked: tuple[Node, int] | None
-
-    @property
-    def dtype(self) -> str:
-        return self.node.outs[0].dtype
-
-
-Rule = Callable[[Spot], Iterator[Mend]]
 
 
 def candidates(spot: Spot) -> Iterator[Mend]:
@@ -60,7 +39,7 @@ def candidates(spot: Spot) -> Iterator[Mend]:
     if spot.span.source.prelude:
         return
     yield from _select_first(spot)
-    for rule in RULES.get(("adjoint" if spot.adjoint else "value", spot.operator), ()):
+    for rule in RULES.get(("slope" if spot.derived else "value", spot.operator), ()):
         yield from rule(spot)
 
 
@@ -73,9 +52,9 @@ def _select_first(spot: Spot) -> Iterator[Mend]:
     if masked is None:
         return
     node, branch = masked
-    place, tree = own_span(node), _tree(spot.span)
-    condition = None if place is None else _condition(_tree(place))
-    if place is None or condition is None or not _reaches(condition, place, spot.span):
+    place, tree = own_span(node), tree_of(spot.span)
+    condition = None if place is None else _condition(tree_of(place))
+    if place is None or condition is None or not reaches(condition, place, spot.span):
         return
 
     def chosen(inner: str, one: object) -> str:
@@ -89,9 +68,9 @@ def _select_first(spot: Spot) -> Iterator[Mend]:
 def _with_argument(tree: ast.Expr | None, chosen: Callable[[str, object], str]) -> str | None:
     match tree:
         case ast.Binary(op="/"):
-            return f"{_held(tree.left)} / {chosen(tree.right.span.text, 1)}"
+            return f"{held(tree.left)} / {chosen(tree.right.span.text, 1)}"
         case ast.Binary(op="**"):
-            return f"{chosen(tree.left.span.text, 1)} ** {_held(tree.right)}"
+            return f"{chosen(tree.left.span.text, 1)} ** {held(tree.right)}"
         case ast.Call(func=ast.Name(), args=(inner,), keywords=()):
             return f"{tree.func.span.text}({chosen(inner.span.text, INSIDE.get(tree.func.span.text, 1))})"
     return None
@@ -99,7 +78,7 @@ def _with_argument(tree: ast.Expr | None, chosen: Callable[[str, object], str]) 
 
 def _where_after(spot: Spot) -> tuple[Node, int] | None:
     """The `where` that reads the value which the spot is the adjoint of, where it let no cotangent through."""
-    if not spot.adjoint or 0.0 not in spot.numbers[:1]:
+    if not spot.derived or 0.0 not in spot.numbers[:1]:
         return None
     own = [node for node in spot.graph.nodes if node.role is None and own_span(node) == spot.span]
     reached = {out.id for node in own if node.prim.name == spot.operator for out in node.outs}
@@ -130,7 +109,7 @@ def _root_at_zero(spot: Spot) -> Iterator[Mend]:
     """The derivative of a root at 0 is infinite: either 0 is meant there, or a small number below the root keeps it
     smooth."""
     tiny = TINY[spot.dtype]
-    match _tree(spot.span):
+    match tree_of(spot.span):
         case ast.Call(func=ast.Name(id="norm"), args=(inner, *rest), keywords=keywords):
             more = "".join(f", {part.span.text}" for part in (*rest, *keywords))
             yield Mend("the norm has no derivative at 0; a small number below the root keeps it smooth", spot.span,
@@ -152,17 +131,19 @@ def _root_at_zero(spot: Spot) -> Iterator[Mend]:
         case ast.Binary(op="**", left=left, right=right):
             text = left.span.text
             yield Mend("the derivative of this power at 0 is infinite; to have 0 there", spot.span,
-                       f"where({text} > 0, where({text} > 0, {text}, 1) ** {_held(right)}, 0)")  # fmt: skip
+                       f"where({text} > 0, where({text} > 0, {text}, 1) ** {held(right)}, 0)")  # fmt: skip
 
 
 def _root_below_zero(spot: Spot) -> Iterator[Mend]:
     x = spot.numbers[0]
-    match _tree(spot.span):
+    match tree_of(spot.span):
         case ast.Binary(op="**", left=left) if len(spot.numbers) == 2 and abs(spot.numbers[1] * 3 - 1) < 1e-3:
             yield Mend("the cube root of a negative number is `cbrt`", spot.span, f"cbrt({left.span.text})")
         case ast.Binary(op="**", left=left, right=right) if x < 0:
             yield Mend("below 0 only whole powers are real; if the magnitude is meant", spot.span,
-                       f"abs({left.span.text}) ** {_held(right)}")  # fmt: skip
+                       f"abs({left.span.text}) ** {held(right)}")  # fmt: skip
+        case ast.Call(func=ast.Name(id="sqrt")) if x < 0 and (variance := _variance(spot.node.inputs[0])) is not None:
+            yield variance
         case ast.Call(func=ast.Name(id="sqrt"), args=(inner,)) if -1e-3 < x < 0:
             yield Mend("rounding made it negative; keep it above 0", spot.span,
                        f"sqrt(maximum({inner.span.text}, {TINY[spot.dtype]}))")  # fmt: skip
@@ -171,17 +152,49 @@ def _root_below_zero(spot: Spot) -> Iterator[Mend]:
                        f"sqrt(abs({inner.span.text}))")  # fmt: skip
 
 
+def _variance(value: Value) -> Mend | None:
+    """`mean(x * x) - mean(x) ** 2`, which rounding makes negative."""
+    place = own_span(value.node)
+    match None if place is None else tree_of(place):
+        case ast.Binary(
+            op="-",
+            left=ast.Call(func=ast.Name(id="mean"), args=(square, *rest), keywords=keywords),
+            right=ast.Binary(op="**", left=ast.Call(func=ast.Name(id="mean"), args=(x, *_)), right=ast.Number(value=2)),
+        ):
+            text = x.span.text
+            if place is not None and square.span.text in (f"{text} * {text}", f"{text} ** 2", f"square({text})"):
+                inside = ", ".join(part.span.text for part in (x, *rest, *keywords))
+                why = "rounding made it negative: two large numbers are nearly equal. `var` takes the mean off first"
+                return Mend(why, place, f"var({inside})")
+    return None
+
+
+def _inverse(spot: Spot) -> Iterator[Mend]:
+    """`acos`, `asin` and `atanh` at 1, or above it by rounding; `acosh` at 1."""
+    x, near = spot.numbers[-1] if spot.derived else spot.numbers[0], NEAR_ONE[spot.dtype]
+    match tree_of(spot.span):
+        case ast.Call(func=ast.Name(id="acos" | "asin" | "atanh" as name), args=(inner,)) if spot.derived or (
+            abs(x) < 1 + 1e-3
+        ):
+            why = f"the slope of {name} at 1 is infinite" if spot.derived else f"{name} is finite below 1"
+            yield Mend(f"{why}; keep its argument within", spot.span,
+                       f"{name}(clip({inner.span.text}, -1 + {near}, 1 - {near}))")  # fmt: skip
+        case ast.Call(func=ast.Name(id="acosh"), args=(inner,)):
+            yield Mend("the slope of acosh at 1 is infinite; keep its argument above", spot.span,
+                       f"acosh(maximum({inner.span.text}, 1 + {near}))")  # fmt: skip
+
+
 # ── exponentials ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _overflow(spot: Spot) -> Iterator[Mend]:
     """`exp(a)` inside a formula that has a stable form of its own."""
-    argument = _argument(spot.span, "exp")
+    argument = argument_of(spot.span, "exp")
     if argument is None:
         return
-    for node in _readers(spot.graph, spot.node.outs[0]):
+    for node in readers(spot.graph, spot.node.outs[0]):
         place = own_span(node)
-        if place is None or place.source.prelude or not _reaches(argument, spot.span, place):
+        if place is None or place.source.prelude or not reaches(argument, spot.span, place):
             continue
         made = _stable(node, through(spot.node.outs[0]), argument, place)
         if made is not None:
@@ -191,7 +204,7 @@ def _overflow(spot: Spot) -> Iterator[Mend]:
 
 def _stable(node: Node, power: Value, argument: str, place: Span) -> tuple[str, str] | None:
     """The stable operator that a step with `power` = exp(argument) inside is, and how it is called."""
-    name, inputs = node.prim.name, [_bare(value) for value in node.inputs]
+    name, inputs = node.prim.name, [bare(value) for value in node.inputs]
     if name == "div" and _one_more(inputs[1], power):
         if inputs[0] is power:
             return "sigmoid", f"sigmoid({argument})"
@@ -207,24 +220,18 @@ def _stable(node: Node, power: Value, argument: str, place: Span) -> tuple[str, 
     if name == "log1p" and inputs[0] is power:
         return "softplus", f"softplus({argument})"
     if name == "log" and _is_sum(inputs[0], power):
-        call = _tree(place)
+        call = tree_of(place)
         inner = call.args[0] if isinstance(call, ast.Call) and call.args else None
         more = "".join(f", {k.span.text}" for k in inner.keywords) if isinstance(inner, ast.Call) else ""
         return "logsumexp", f"logsumexp({argument}{more})"
     return None
 
 
-def _bare(value: Value) -> Value:
-    while value.node is not None and value.node.prim.name in THROUGH:
-        value = value.node.inputs[0]
-    return value
-
-
 def _one_more(value: Value, power: Value) -> bool:
     node = value.node
     if node is None or node.prim.name != "add":
         return False
-    a, b = map(_bare, node.inputs)
+    a, b = map(bare, node.inputs)
     return (a is power and _is_one(b)) or (b is power and _is_one(a))
 
 
@@ -236,7 +243,7 @@ def _is_one(value: Value) -> bool:
 
 
 def _is_sum(value: Value, power: Value) -> bool:
-    return value.node is not None and value.node.prim.name == "reduce_sum" and _bare(value.node.inputs[0]) is power
+    return value.node is not None and value.node.prim.name == "reduce_sum" and bare(value.node.inputs[0]) is power
 
 
 def _minus(text: str) -> str:
@@ -249,25 +256,37 @@ def _minus(text: str) -> str:
 
 
 def _log_of_zero(spot: Spot) -> Iterator[Mend]:
-    inner = _argument(spot.span, "log")
+    inner = argument_of(spot.span, "log")
     if inner is None or spot.numbers[0] != 0:
         return
-    stable = _log_of(inner)
+    stable = _log_of(inner) or _log_of_named(spot, inner)
     if stable is not None:
         yield Mend(
             f"`{stable.partition('(')[0].lstrip('-')}` has the logarithm before it underflows", spot.span, stable
         )
     safe = f"log(where({inner} > 0, {inner}, 1))"
-    if any(node.prim.name == "mul" and _bare(spot.node.inputs[0]) in map(_bare, node.inputs)
-           for node in _readers(spot.graph, spot.node.outs[0])):  # fmt: skip
-        yield Mend(f"{inner} * log({inner}) is 0 at 0: take the logarithm only above 0", spot.span, safe)
+    argument = bare(spot.node.inputs[0])
+    above = [bare(argument.node.inputs[0])] if argument.node is not None and argument.node.prim.name == "div" else []
+    factors = [value for node in readers(spot.graph, spot.node.outs[0]) if node.prim.name == "mul"
+               for value in map(bare, node.inputs)]  # fmt: skip
+    if any(value in factors for value in (argument, *above)):
+        factor = held(tree) if (tree := tree_of(Span(Source("", inner), 0, len(inner)))) is not None else inner
+        product = f"{factor} * log({inner})" if argument in factors else f"the product with log({inner})"
+        yield Mend(f"{product} is 0 at 0: take the logarithm only above 0", spot.span, safe)
     yield Mend("the logarithm of 0 is infinite; keep its argument above 0", spot.span,
                f"log(maximum({inner}, {TINY[spot.dtype]}))")  # fmt: skip
 
 
+def _log1p(spot: Spot) -> Iterator[Mend]:
+    inner = argument_of(spot.span, "log1p")
+    if inner is not None and spot.numbers[0] == -1:
+        yield Mend("log1p of -1 is the logarithm of 0; keep its argument above", spot.span,
+                   f"log1p(maximum({inner}, -1 + {NEAR_ONE[spot.dtype]}))")  # fmt: skip
+
+
 def _log_of(inner: str) -> str | None:
     """The logarithm of what is nearly 0, in one operator."""
-    match _tree(Span(Source("", inner), 0, len(inner))):
+    match tree_of(Span(Source("", inner), 0, len(inner))):
         case ast.Call(func=ast.Name(id="softmax"), args=args, keywords=keywords):
             return f"log_softmax({', '.join(part.span.text for part in (*args, *keywords))})"
         case ast.Call(func=ast.Name(id="sigmoid"), args=(x,)):
@@ -279,9 +298,22 @@ def _log_of(inner: str) -> str | None:
     return None
 
 
+def _log_of_named(spot: Spot, inner: str) -> str | None:
+    """`log(p[0])`, where `p = softmax(z)` is a line before."""
+    name = re.fullmatch(r"([A-Za-z_]\w*)(\[.*\])?", inner)
+    value = spot.node.inputs[0]
+    while value.node is not None and value.hint != (name and name[1]) and value.node.prim.name in PICKING:
+        value = value.node.inputs[0]
+    place = own_span(value.node)
+    if name is None or value.hint != name[1] or place is None or not reaches(place.text, place, spot.span):
+        return None
+    stable = _log_of(place.text)
+    return None if stable is None else stable + (name[2] or "")
+
+
 def _quotient(spot: Spot) -> Iterator[Mend]:
     """Quotients that have a value where both sides are 0."""
-    match _tree(spot.span):
+    match tree_of(spot.span):
         case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="sin"), args=(a,)), right=b) if (
             a.span.text == b.span.text
         ):
@@ -293,11 +325,21 @@ def _quotient(spot: Spot) -> Iterator[Mend]:
         ):
             more = "".join(f", {part.span.text}" for part in (*rest, *keywords))
             yield Mend("a vector of zeros has no direction; a small number below the root keeps it 0", spot.span,
-                       f"{_held(left)} / sqrt(sum(square({inner.span.text}){more}) + {TINY[spot.dtype]})")  # fmt: skip
+                       f"{held(left)} / sqrt(sum(square({inner.span.text}){more}) + {TINY[spot.dtype]})")  # fmt: skip
+        case ast.Binary(op="/", left=left, right=ast.Call(func=ast.Name(id="sqrt"), args=(inner,))) if (
+            spot.numbers[1] == 0
+        ):
+            yield Mend("a small number below the root keeps the divisor above 0", spot.span,
+                       f"{held(left)} / sqrt({inner.span.text} + {TINY[spot.dtype]})")  # fmt: skip
         case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="exp"), args=(a,)), right=total):
             over = _sum_of_exp(total, a.span.text)
             if over is not None:
                 yield Mend("`softmax` computes this without underflow", spot.span, f"softmax({a.span.text}{over})")
+        case ast.Binary(op="/", left=left, right=ast.Call(func=ast.Name(id="sum" | "mean")) as right) if (
+            spot.numbers == (0, 0)
+        ):
+            yield Mend("nothing is left to divide by; a divisor that is not 0 gives 0", spot.span,
+                       f"{held(left)} / maximum({right.span.text}, {TINY[spot.dtype]})")  # fmt: skip
 
 
 def _sum_of_exp(tree: ast.Expr, argument: str) -> str | None:
@@ -309,65 +351,45 @@ def _sum_of_exp(tree: ast.Expr, argument: str) -> str | None:
     return None
 
 
+# ── infinities that the model writes ────────────────────────────────────────────────────────────────────────
+
+
+def _masked_out(spot: Spot) -> Iterator[Mend]:
+    """`-inf - -inf`, where all that a softmax is taken of is masked out."""
+    if spot.numbers != (-float("inf"),) * 2:
+        return
+    left, seen = [value.node for value in spot.node.inputs], 0
+    while left and seen < FAR:
+        node, seen = left.pop(0), seen + 1
+        place = None if node is None or node.prim.name != "where" else own_span(node)
+        match None if place is None else tree_of(place):
+            case ast.Call(func=ast.Name(id="where"), args=(cond, a, b)) if "-inf" in (a.span.text, b.span.text):
+                parts = [LOWEST[spot.dtype] if part.span.text == "-inf" else part.span.text for part in (a, b)]
+                yield Mend("all is masked out here; a low number in place of -inf gives equal shares", place,
+                           f"where({cond.span.text}, {parts[0]}, {parts[1]})")  # fmt: skip
+                return
+        left += [] if node is None else [value.node for value in node.inputs]
+
+
 RULES: dict[tuple[str, str], Sequence[Rule]] = {
     ("value", "exp"): (_overflow,),
     ("value", "log"): (_log_of_zero,),
+    ("value", "log1p"): (_log1p,),
     ("value", "div"): (_quotient,),
     ("value", "pow"): (_root_below_zero,),
     ("value", "sqrt"): (_root_below_zero,),
-    ("adjoint", "sqrt"): (_root_at_zero,),
-    ("adjoint", "cbrt"): (_root_at_zero,),
-    ("adjoint", "hypot"): (_root_at_zero,),
-    ("adjoint", "pow"): (_root_at_zero,),
+    ("value", "sub"): (_masked_out,),
+    ("value", "acos"): (_inverse,),
+    ("value", "asin"): (_inverse,),
+    ("value", "atanh"): (_inverse,),
+    ("slope", "acos"): (_inverse,),
+    ("slope", "asin"): (_inverse,),
+    ("slope", "acosh"): (_inverse,),
+    ("slope", "sqrt"): (_root_at_zero,),
+    ("slope", "cbrt"): (_root_at_zero,),
+    ("slope", "hypot"): (_root_at_zero,),
+    ("slope", "pow"): (_root_at_zero,),
 }
-
-
-# ── the text of a model ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _tree(span: Span) -> ast.Expr | None:
-    """The expression at a place, its spans within the text of that place."""
-    try:
-        return parse_expression(Source("", span.text))
-    except ModelError:
-        return None
-
-
-def _argument(span: Span, name: str) -> str | None:
-    """The text of the only argument, where the place is `name(…)`."""
-    match _tree(span):
-        case ast.Call(func=ast.Name(id=called), args=(inner,), keywords=()) if called == name:
-            return inner.span.text
-    return None
-
-
-def _held(tree: ast.Expr) -> str:
-    text = tree.span.text
-    return f"({text})" if isinstance(tree, ast.Binary | ast.Unary | ast.Select) else text
-
-
-def _reaches(text: str, here: Span, there: Span) -> bool:
-    """Whether an expression means the same at both places: no name of it is bound between, and no net begins."""
-    if here.source is not there.source:
-        return False
-    first, last = sorted((here, there), key=lambda span: span.start)
-    start = first.source.text.rfind("\n", 0, first.start) + 1
-    between = first.source.text[start : last.source.text.rfind("\n", 0, last.start) + 1]
-    words = set(re.findall(r"[A-Za-z_]\w*", text))
-    bound = set(re.findall(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)?\+?=(?!=)", between))
-    return not words & bound and not re.search(r"^\s*net\b|\bfor\b", between, re.MULTILINE)
-
-
-def _readers(graph: Graph, value: Value) -> Iterator[Node]:
-    """Steps of the model that are made of a value, the nearest first."""
-    reached, left = {value.id}, FAR
-    for node in graph.nodes:
-        if node.role is None and any(operand.id in reached for operand in node.inputs):
-            yield node
-            left -= 1
-            if not left:
-                return
-            reached.update(out.id for out in node.outs)
 
 
 __all__ = ["Spot", "candidates"]

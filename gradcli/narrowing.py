@@ -8,12 +8,15 @@ that holds them is not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
-from gradcli.held import Held
+from gradcli.engine import Machine
+from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.live import outputs_from
 from gradcli.ir.region import interpret, regions
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 DUALITY, UNITS = 1e-12, 64  # how far both modes may be apart, and in units of rounding
 TURNS = 3  # on how many turns of a loop a node is tried
 SAME = 64  # and how many nodes of one operator, until one is at fault
+QUIET = 50_000  # nodes run since the last that was tried: once one is at fault, nothing new is to be expected
 WORDS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -39,19 +43,59 @@ def culprits(graph: Graph, arrays: Sequence[Array], seed: int) -> tuple[Culprit,
     tried: Counter[Any] = Counter()
     found: dict[Any, Culprit] = {}
     holders: set[Any] = set()
+    since = count(1)
 
     def seen(node: Node, operands: Sequence[Any]) -> None:
+        nonlocal since
+        if found and next(since) > QUIET:
+            raise _Enough
         if tried[id(node)] >= TURNS or tried[node.prim.name] >= SAME or not _differentiable(node):
             return
+        since = count(1)
         tried.update([id(node), node.prim.name])
         for one in node_faults(node, operands, seed):
             key = (one.operator, one.at, one.operand)
             found.setdefault(key, one)
             holders.update([key] if regions(node) else [])
 
-    Held(graph, arrays, seen)
+    with suppress(_Enough):
+        _seen(graph, arrays, seen)
     inner = [one for key, one in found.items() if key not in holders]
     return tuple(inner or found.values())
+
+
+class _Enough(Exception):
+    """What is at fault is known."""
+
+
+Seen = Callable[[Node, Sequence[Any]], None]
+
+
+def _seen(graph: Graph, arrays: Sequence[Any], seen: Seen) -> list[Any]:
+    """Run the graph, and tell `seen` of each node with its operands, in loops and checkpoints too."""
+    import numpy as np
+
+    env = {value.id: array for value, array in zip(graph.inputs, arrays, strict=True)}
+    for node in graph.nodes:
+        operands = [env[value.id] for value in node.inputs]
+        seen(node, operands)
+        inner = {name: _Region(region, seen) for name, region in regions(node).items()}
+        with np.errstate(all="ignore"):
+            made = node.prim.eval(np, *operands, **{**node.params, **inner})
+        for out, array in zip(node.outs, made if isinstance(made, tuple) else (made,), strict=True):
+            env[out.id] = np.asarray(array, NUMPY_NAMES[out.dtype])
+    return [env[value.id] for value in graph.outputs]
+
+
+class _Region:
+    """What a node runs in place of a graph that it holds."""
+
+    def __init__(self, graph: Graph, seen: Seen) -> None:
+        self.inputs, self.outputs = graph.inputs, graph.outputs
+        self._graph, self._told = graph, seen
+
+    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        return _seen(self._graph, arrays, self._told)
 
 
 def _differentiable(node: Node) -> bool:
@@ -64,7 +108,9 @@ def node_faults(node: Node, operands: Sequence[Array], seed: int) -> Iterator[Cu
     graph, arrays = _alone(node, operands)
     if not all(_finite(array) for array in arrays):
         return
-    weighted = Weighted(graph, arrays, drawn([out.aval for out in graph.outputs], seed))
+    moved = [k for k, value in enumerate(graph.inputs) if value.aval.is_float]
+    values = _values(graph, arrays)
+    weighted = Weighted(graph, arrays, drawn([out.aval for out in graph.outputs], seed), values, moved, Machine())
     if not weighted.finite:
         return
     for k, value in enumerate(graph.inputs):
@@ -88,11 +134,11 @@ def _both_modes(graph: Graph, k: int, weighted: Weighted, seed: int) -> tuple[Tr
     arrays, value = weighted.arrays, graph.inputs[k]
     with np.errstate(all="ignore"):
         back = outputs_from(reverse(graph, [k], sens="inputs"), len(graph.outputs))
-        cts = [ct.astype(array.dtype) for ct, array in zip(weighted.cts, weighted.held.outputs, strict=True)]
+        cts = [ct.astype(array.dtype) for ct, array in zip(weighted.cts, weighted.values, strict=True)]
         (gradient,) = interpret(np, back, [*arrays, *cts])
         one = One(weighted, k, gradient, value.dtype)
         ways = [(one.scales * signs(gradient.shape, seed, k, n)).astype(arrays[k].dtype) for n in range(2)]
-        tries = [one.along(way.astype("float64")) for way in ways]
+        tries = one.tried([one.way(way.astype("float64")) for way in ways])
         worst = int(np.argmax([one.apart - one.allowed for one in tries]))
         along = outputs_from(forward(graph, [k]), len(graph.outputs))
         tangents = interpret(np, along, [*arrays, ways[worst]])
@@ -117,6 +163,13 @@ def _alone(node: Node, operands: Sequence[Array]) -> tuple[Graph, list[Array]]:
 
 def _names(node: Node) -> list[str]:
     return [f"operand {k}" for k in range(len(node.inputs))]
+
+
+def _values(graph: Graph, arrays: Sequence[Array]) -> list[Array]:
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        return interpret(np, graph, arrays)
 
 
 def _finite(array: Array) -> bool:

@@ -7,7 +7,7 @@ where that is half of what the dtype has or more. A sum that is exactly 0 is lef
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,9 +33,11 @@ SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what ca
 
 
 class Probe:
-    """Looks at every step of a run; `margins` tells what it saw."""
+    """Looks at every step of a run; `margins` tells what it saw. `turn_of` tells the turn of a loop that a step is in,
+    and around which graph the loop is, where loops may have been cut into chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn_of: Callable[[Around], tuple[int | None, Around]]) -> None:
+        self._turn_of = turn_of
         self._near: dict[Any, Near] = {}
         self._losses: dict[Any, Loss] = {}
         self._flow: dict[tuple[int, int | None], Flow] = {}
@@ -109,11 +111,16 @@ class Probe:
 
     def carries(self, around: Around, values: Sequence[Value], arrays: Sequence[Array]) -> None:
         """What the adjoint of a loop carries, after one of its turns; not the sums that it adds up."""
-        if around.outer is not None and around.outer.outer is None and depth(role_of(around.outer, around.node)) == 1:
-            sums = {_added_to(out).id for out in around.graph.outputs}
-            for value, array in zip(values, arrays, strict=True):
-                if value.id not in sums:
-                    self._flowed(around, value, array, around.turn)
+        turn, loop = self._turn_of(around)
+        if loop.outer is None or loop.outer.outer is not None or depth(role_of(loop.outer, loop.node)) != 1:
+            return
+        spans = () if around.node is None else around.node.spans
+        if any(node.prim.name == "scan" and node.spans == spans for node in around.graph.nodes):
+            return  # it goes from chunk to chunk, and the turns are in these
+        sums = {_added_to(out).id for out in around.graph.outputs}
+        for value, array in zip(values, arrays, strict=True):
+            if value.id not in sums:
+                self._flowed(loop, value, array, turn)
 
     def _flows(self, around: Around, out: Value, array: Array) -> None:
         if around.outer is None and out.node is not None and depth(out.node.role) == 1:

@@ -6,18 +6,19 @@ from collections.abc import Callable, Sequence
 from math import inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
+from gradcli.engine import Machine
 from gradcli.ir.aval import EPS, Aval
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node
 from gradcli.placing import place_of
 from gradcli.record import record
 from gradcli.request import GradientCheck, Verdict, WorstElement
-from gradcli.slopes import SAFETY, Slope, Weighted
+from gradcli.slopes import SAFETY, Slope, Way, Weighted
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.gradchecking import Problem
+    from gradcli.problems import Problem
 
     Array = np.ndarray[Any, Any]
 
@@ -74,37 +75,42 @@ class One:
         self.rounding = weighted.rounding
         self.scales = scales_of(weighted.arrays[position])
 
-    def along(self, way: Array, index: tuple[int, ...] | None = None) -> Try:
-        import numpy as np
+    def way(self, along: Array) -> Way:
+        """Of all elements."""
+        return Way(self.position, along, self.gradient)
 
-        with np.errstate(all="ignore"):
-            terms = np.where(way == 0, 0.0, self.gradient * way)
-            slope = self.weighted.slope({self.position: way}, {self.position: self.gradient})
-            scale, found = float(abs(way).max()), float(terms.sum())
-            smooth = isfinite(found) or (slope.known and self.weighted.smooth({self.position: way}))
-            return Try(found, slope, float(abs(terms).sum()), scale, self.eps, self.rounding, index, smooth)
-
-    def element(self, flat: int) -> Try:
+    def element(self, flat: int) -> Way:
         import numpy as np
 
         index = tuple(int(i) for i in np.unravel_index(flat, self.gradient.shape))
-        way = np.zeros(self.gradient.shape)
-        way[index] = self.scales[index]
-        return self.along(way, index)
+        return Way(self.position, np.asarray(self.scales[index]), np.asarray(self.gradient[index]), index)
 
-    def halved(self, way: Array) -> Try | None:
+    def tried(self, ways: Sequence[Way]) -> list[Try]:
+        slopes = self.weighted.slopes(ways)
+        return [self.judged(way, slope) for way, slope in zip(ways, slopes, strict=True)]
+
+    def judged(self, way: Way, slope: Slope) -> Try:
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            terms = np.where(way.along == 0, 0.0, way.gradient * way.along)
+            scale, found = float(abs(way.along).max()), float(terms.sum())
+            smooth = isfinite(found) or (slope.known and self.weighted.smooth(way))
+            return Try(found, slope, float(abs(terms).sum()), scale, self.eps, self.rounding, way.index, smooth)
+
+    def halved(self, along: Array) -> Try | None:
         """The element by which a way that disagrees does; None where no part of it alone disagrees."""
         import numpy as np
 
-        left = np.arange(way.size)
+        left = np.arange(along.size)
         while left.size > 1:
             halves = np.array_split(left, 2)
-            tried = [self.along(_only(way, half)) for half in halves]
+            tried = self.tried([self.way(_only(along, half)) for half in halves])
             worst = int(np.argmax([one.apart - one.allowed for one in tried]))
             if not tried[worst].disagrees:
                 return None
             left = halves[worst]
-        return self.element(int(left[0]))
+        return self.tried([self.element(int(left[0]))])[0]
 
 
 def scales_of(x: Array) -> Array:
@@ -119,41 +125,58 @@ def scales_of(x: Array) -> Array:
     return made
 
 
-def check_target(
-    problem: Problem, weighted: Weighted, k: int, count: int, at: str | None, seed: int, advance: Callable[[str], None]
-) -> GradientCheck:
-    """The gradient by target k; `count` of its elements are moved alone."""
-    import numpy as np
+def check_problem(
+    problem: Problem, machine: Machine, counts: Sequence[int], places: Sequence[str | None], seed: int,
+    advance: Callable[[str], None] = lambda name: None,
+) -> list[GradientCheck]:  # fmt: skip
+    """The gradients by all targets, side by side; of each so many elements are moved alone."""
+    weighted = problem.weighted(machine)
+    checks = [
+        Checked(problem, weighted, k, count, at, seed) for k, (count, at) in enumerate(zip(counts, places, strict=True))
+    ]
+    asked = [(check, way) for check in checks for way in check.ways]
+    slopes = iter(weighted.slopes([way for _, way in asked], lambda k: advance(asked[k][0].name)))
+    return [check.result([next(slopes) for _ in check.ways]) for check in checks]
 
-    target, gradient = problem.targets[k], problem.gradients[k]
-    name, dtype = ",".join((*problem.prefix, target.name)), problem.graph.inputs[target.position].dtype
-    nonfinite = int(gradient.size - np.count_nonzero(np.isfinite(gradient)))
-    ways: list[Array] = []
-    elements: list[Try] = []
-    wholes: list[Try] = []
-    if gradient.size:
-        one = One(weighted, target.position, gradient, dtype)
-        if not nonfinite and weighted.finite:
-            ways = [one.scales * signs(gradient.shape, seed, k, n) for n in range(_directions(gradient.size, count))]
-        wholes = [one.along(way) for way in ways]
-        advance(name)
-        for flat in chosen(gradient, count, seed) if weighted.finite else []:
-            elements.append(one.element(flat))
-            advance(name)
-        odd = next((way for way, whole in zip(ways, wholes, strict=True) if whole.disagrees), None)
+
+class Checked:
+    """The gradient by target k: along which ways it is asked, and what their slopes say of it."""
+
+    def __init__(
+        self, problem: Problem, weighted: Weighted, k: int, count: int, at: str | None, seed: int
+    ) -> None:  # fmt: skip
+        import numpy as np
+
+        self.target, self.gradient, self.at = problem.targets[k], problem.gradients[k], at
+        self.wrt = (*problem.prefix, self.target.name)
+        self.name = ",".join(self.wrt)
+        self.dtype = problem.graph.inputs[self.target.position].dtype
+        self.finite = weighted.finite
+        size = self.gradient.size
+        self.nonfinite = int(size - np.count_nonzero(np.isfinite(self.gradient)))
+        self._one = One(weighted, self.target.position, self.gradient, self.dtype)
+        wholes = directions_of(size, count) if self.finite and not self.nonfinite else 0
+        elements = chosen(self.gradient, count, seed) if size and self.finite else []
+        self._wholes = [self._one.scales * signs(self.gradient.shape, seed, k, n) for n in range(wholes)]
+        self.ways = [*map(self._one.way, self._wholes), *map(self._one.element, elements)]
+
+    def result(self, slopes: Sequence[Slope]) -> GradientCheck:
+        every = [self._one.judged(way, slope) for way, slope in zip(self.ways, slopes, strict=True)]
+        wholes, elements = every[: len(self._wholes)], every[len(self._wholes) :]
+        odd = next((way for way, whole in zip(self._wholes, wholes, strict=True) if whole.disagrees), None)
         if odd is not None and not any(element.disagrees for element in elements):
-            found = one.halved(odd)
+            found = self._one.halved(odd)
             elements += [] if found is None else [found]
-    every = [*wholes, *elements]
-    lost = [element for element in every if not element.slope.known]
-    at_kinks = sum(not one.slope.known and isfinite(one.found) for one in elements)
-    return GradientCheck(
-        (*problem.prefix, target.name), target.kind, gradient.shape, dtype,
-        verdict(every, gradient, nonfinite, weighted.finite), len(elements), at_kinks,
-        len(wholes), nonfinite, worst_of(elements, gradient), at,
-        kinks_of([node for one in lost for node in one.slope.kinks]),
-        turns_of([node for one in every for node in one.slope.turns]),
-    )  # fmt: skip
+        every = [*wholes, *elements]
+        lost = [element for element in every if not element.slope.known]
+        at_kinks = sum(not one.slope.known and isfinite(one.found) for one in elements)
+        return GradientCheck(
+            self.wrt, self.target.kind, self.gradient.shape, self.dtype,
+            verdict(every, self.gradient, self.nonfinite, self.finite), len(elements), at_kinks,
+            len(wholes), self.nonfinite, worst_of(elements, self.gradient), self.at,
+            kinks_of([node for one in lost for node in one.slope.kinks]),
+            turns_of([node for one in every for node in one.slope.turns]),
+        )  # fmt: skip
 
 
 def verdict(every: Sequence[Try], gradient: Array, nonfinite: int, finite: bool) -> Verdict:
@@ -200,8 +223,9 @@ def turns_of(nodes: Sequence[Node]) -> tuple[str, ...]:
 # ── ways and elements ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _directions(size: int, count: int) -> int:
-    return 0 if size == 1 else min(DIRECTIONS, max(count, 1))
+def directions_of(size: int, count: int) -> int:
+    """How many random directions move all elements of an array, of which so many are moved alone."""
+    return 0 if size < 2 else min(DIRECTIONS, max(count, 1))
 
 
 def signs(shape: tuple[int, ...], seed: int, *path: int) -> Array:

@@ -12,16 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradcli import api, engine
-from gradcli.asking import ALONG, OPTIONS, asked, const_texts, mapping_of
+from gradcli.asking import ALONG, OPTIONS, TRUSTING, asked, const_texts, mapping_of, true_or_false, whole_number
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.planning import Planned, plan
 from gradcli.recalling import Group, Key, Route, key_of, route_of
 from gradcli.record import replace
-from gradcli.request import ModelFile, Request, Result, SparseMatrix, Verb
+from gradcli.request import CheckedGradients, ModelFile, Request, Result, SparseMatrix, Verb
 from gradcli.syntax.diagnostics import fail
+
+if TYPE_CHECKING:
+    from gradcli.traced import Trace
 
 
 class Arrays(Sequence[Any]):
@@ -134,6 +137,26 @@ class Net:
         """The whole result, with notes and reasons, as the command line reports it."""
         return api.run(self._file, self._asked(verb, options))
 
+    def gradcheck(self, *, seed: int = 0, elements: int | None = None, **options: Any) -> CheckedGradients:
+        """The gradients held against central differences, as `gradcli gradcheck` does: `found.ok`, `found.rows`.
+
+        By all float inputs and params, if nothing is selected; `seed` is of what is drawn at random, and at most
+        `elements` of each array are moved alone. Raises ModelError as `grad` does.
+        """
+        for name, number in (("seed", seed), ("elements", elements)):
+            whole_number(name, number, 0)
+        request = self._about(self._request, TRUSTING["gradcheck"], options)
+        return api.gradcheck(self._file, request, seed=seed, elements=elements)
+
+    def trace(self, *, margins: bool = False, **options: Any) -> Trace:
+        """Where a number went bad, as `gradcli trace` tells: `found.finding` is None where nothing did.
+
+        The gradients are those that `grad` would give. With `margins`, near misses too. Raises ModelError as `grad`
+        does.
+        """
+        true_or_false("margins", margins)
+        return api.trace(self._file, self._about(self._request, TRUSTING["trace"], options), margins=margins)
+
     def compile(self, verb: Verb = "grad", **options: Any) -> Compiled:
         """A callable that is planned once for each set of shapes and dtypes."""
         return Compiled(self, self._asked(verb, options))
@@ -141,8 +164,12 @@ class Net:
     def _asked(self, verb: Verb, options: dict[str, Any]) -> Request:
         if verb not in OPTIONS:
             raise fail("USE001", f"there is no verb `{verb}` here", help=f"one of {', '.join(OPTIONS)}")
-        given: dict[str, Any] = {name: options.pop(name) for name in OPTIONS[verb] if name in options}
-        return asked(replace(self._request, verb=verb), given, options)
+        return self._about(replace(self._request, verb=verb), OPTIONS[verb], options)
+
+    def _about(self, request: Request, names: Sequence[str], options: dict[str, Any]) -> Request:
+        """The request with options of these names; what is left of `options` are inputs."""
+        given = {name: options.pop(name) for name in names if name in options}
+        return asked(request, given, options)
 
 
 def _arrays(result: Result) -> Arrays:
@@ -193,7 +220,10 @@ class Compiled:
             made, targets = self._first(key, groups, out)
         if targets:
             for name, target in targets.items():
-                target[...] = made[name]
+                if hasattr(target, "set"):  # an array of a GPU
+                    target.set(made[name])
+                else:
+                    target[...] = made[name]
                 made[name] = target
         return Arrays.of(made)
 
@@ -237,7 +267,7 @@ def _targets(planned: Planned, out: Mapping[str, Any]) -> dict[str, Any]:
         if shape != tuple(aval.shape) or dtype != NUMPY_NAMES[aval.dtype]:
             have = type(target).__name__ if shape is None else f"{dtype}{list(shape)}"
             raise fail("DAT105", f"`out` for {name} is {have}, the result {aval}", help="give an array of that type")
-        if not target.flags.writeable:
+        if not getattr(target.flags, "writeable", True):
             raise fail("DAT105", f"`out` for {name} is read-only")
     return dict(out)
 

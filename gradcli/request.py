@@ -98,7 +98,7 @@ class Result:
     net: str
     edition: int
     backend: str  # "numpy" or "cupy"
-    threads: int
+    threads: int  # of BLAS; 0 on a GPU
     sens: tuple[
         dict[str, Any], ...
     ]  # {"output", "kind": "ones"|"file"|"expression"|"random"|"basis"|"array", "source"}
@@ -112,6 +112,11 @@ class Result:
     products: tuple[Entry, ...] | None = None  # of hess with vectors
     mode: str = ""  # how a matrix was found: `forward, 3 passes (…)`
     origins: Mapping[str, Span] = field(default_factory=dict)  # where inputs and params are declared
+
+    @property
+    def ran_on(self) -> str:
+        """`numpy, 2 threads`"""
+        return f"{self.backend}, {self.threads} thread{'s' * (self.threads != 1)}" if self.threads else self.backend
 
     @property
     def derivatives(self) -> tuple[Entry, ...]:

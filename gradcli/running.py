@@ -39,7 +39,9 @@ def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Req
         Entry(name, "at" if request.at else "value", array, out.aval.dtype, makers=makers(out))
         for name, array, out in zip(names, arrays, graph.outputs, strict=True)
     )
-    return result_of(file, program, prepared, request, machine, threads_of(plan, machine), (), values, (), prepared.notes)
+    return result_of(
+        file, program, prepared, request, machine, threads_of(plan, machine), (), values, (), prepared.notes
+    )
 
 
 def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:

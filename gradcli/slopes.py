@@ -12,14 +12,15 @@ errs by more than the middle one for what is left out, the smaller one for round
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from gradcli.engine import Machine
 from gradcli.held import Held, Near
 from gradcli.ir.aval import EPS
 from gradcli.ir.graph import Graph, Node
-from gradcli.ir.primitive import DataError
 from gradcli.record import record
 
 if TYPE_CHECKING:
@@ -70,12 +71,48 @@ class Slope:
         return self.step > 0
 
 
-class Weighted:
-    """⟨ct, f⟩ near a point, for a graph whose outputs are all floats and have a cotangent each."""
+@record(eq=False)
+class Way:
+    """Where an input moves: all of it along `along`, or one element alone by `along`. `gradient` is the one believed
+    in, along it: what rounding makes of a step is made good with it."""
 
-    def __init__(self, graph: Graph, arrays: Sequence[Array], cts: Sequence[Array]) -> None:
+    position: int
+    along: Array
+    gradient: Array
+    index: tuple[int, ...] | None = None
+
+
+@record(eq=False)
+class Step:
+    """A way taken so far. `at` is what it moves: an array, or an element of it as an array without dims."""
+
+    way: Way
+    length: float
+
+    @property
+    def position(self) -> int:
+        return self.way.position
+
+    def to(self, x: Array) -> Array:
+        at = x if self.way.index is None else x[self.way.index]
+        moved: Array = (at + self.length * self.way.along).astype(x.dtype)
+        return moved
+
+    def apply(self, x: Array) -> None:
+        x[... if self.way.index is None else self.way.index] = self.to(x)
+
+
+class Weighted:
+    """⟨ct, f⟩ near a point, for a graph whose outputs are all floats and have a cotangent each. `values` are those at
+    the point; only the inputs at `moved` move."""
+
+    def __init__(
+        self, graph: Graph, arrays: Sequence[Array], cts: Sequence[Array], values: Sequence[Array],
+        moved: Sequence[int], machine: Machine,
+    ) -> None:  # fmt: skip
         self.arrays = list(arrays)
-        self.held = Held(graph, arrays)
+        self.values = list(values)
+        self.held = Held(graph, arrays, moved, machine)
         self.cts = [ct.astype("float64") for ct in cts]
         self.eps = [EPS[out.dtype] for out in graph.outputs]
         self._dtypes = [value.dtype for value in (*graph.inputs, *graph.outputs)]
@@ -85,67 +122,83 @@ class Weighted:
         """Whether the function is finite at the point."""
         import numpy as np
 
-        return all(bool(np.isfinite(out).all()) for out in self.held.outputs)
+        return all(bool(np.isfinite(out).all()) for out in self.values)
 
-    def slope(self, ways: dict[int, Array], gradients: dict[int, Array]) -> Slope:
-        """Along `ways`, by the position of the input that moves. `gradients` are those believed in: what rounding made
-        of the way itself is made good with them."""
-        return plateau(lambda step: self.difference(step, ways, gradients), *self._window(ways))
+    def slopes(self, ways: Sequence[Way], done: Callable[[int], None] = lambda which: None) -> list[Slope]:
+        """Along each way. All go on side by side, as many as are moved at once; `done` is told which has its slope."""
+        found: dict[int, Slope] = {}
+        most = self.held.most // 2  # differences in one run
+        ahead = max(1, most // max(len(ways), 1))
+        waiting = deque((k, way, plateau(*self._window(way), ahead)) for k, way in enumerate(ways))
+        active: list[tuple[int, Way, Search, list[float]]] = []
+        while active or waiting:
+            while waiting and sum(len(steps) for *_, steps in active) < most:
+                k, way, search = waiting.popleft()
+                active.append((k, way, search, next(search)))
+            made = iter(self.differences([(way, step) for _, way, _, steps in active for step in steps]))
+            going, active = active, []
+            for k, way, search, steps in going:
+                try:
+                    active.append((k, way, search, search.send([next(made) for _ in steps])))
+                except StopIteration as end:
+                    found[k] = end.value
+                    done(k)
+        return [found[k] for k in range(len(ways))]
 
-    def _window(self, ways: dict[int, Array]) -> tuple[int, int]:
+    def _window(self, way: Way) -> tuple[int, int]:
         """The first and the last step, for the narrowest of what moves and what is weighted."""
-        dtypes = [self._dtypes[k] for k in ways] + self._dtypes[len(self.arrays) :]
+        dtypes = [self._dtypes[way.position], *self._dtypes[len(self.arrays) :]]
         return STEPS[max(dtypes, key=EPS.__getitem__)]
 
-    def smooth(self, ways: dict[int, Array]) -> bool:
+    def smooth(self, way: Way) -> bool:
         """Whether the slopes on both sides come together as the step gets smaller: at a kink they do not."""
-        first, _ = self._window(ways)
-        coarse, fine = (self._bend(RATIO**k, ways) for k in (first, first - 1))
-        return fine < 0.5 * coarse or fine <= SAFETY * self.rounding / RATIO ** (first - 1)
+        first, _ = self._window(way)
+        steps = [RATIO**first, RATIO ** (first - 1)]
+        near = self.held.near([Step(way, sign * step) for step in steps for sign in (1, -1)])
+        coarse, fine = (self._bend(near[2 * k], near[2 * k + 1]) / step for k, step in enumerate(steps))
+        return fine < 0.5 * coarse or fine <= SAFETY * self.rounding / steps[1]
 
-    def _bend(self, step: float, ways: dict[int, Array]) -> float:
-        """|f(x + h v) - 2 f(x) + f(x - h v)| / h, weighted."""
-        here = Near(self.held.outputs, (), ())
-        beside = []
-        for sign in (1.0, -1.0):
-            moved = list(self.arrays)
-            for k, way in ways.items():
-                moved[k] = (moved[k] + sign * step * way).astype(moved[k].dtype)
-            try:
-                beside.append(self._between(self.held.near(moved), here)[0])
-            except DataError:
-                return float("nan")
-        return abs(beside[0] + beside[1]) / step
+    def _bend(self, after: Near | None, before: Near | None) -> float:
+        """|f(x + h v) - 2 f(x) + f(x - h v)|, weighted."""
+        if after is None or before is None:
+            return float("nan")
+        return abs(sum(self._between(one.outputs, self.values)[0] for one in (after, before)))
 
-    def difference(self, step: float, ways: dict[int, Array], gradients: dict[int, Array]) -> Difference:
-        import numpy as np
+    def differences(self, asked: Sequence[tuple[Way, float]]) -> list[Difference]:
+        near = self.held.near([Step(way, sign * step) for way, step in asked for sign in (1, -1)])
+        return [
+            self._difference(way, step, after, before)
+            for (way, step), after, before in zip(asked, near[::2], near[1::2], strict=True)
+        ]
 
-        plus, minus = list(self.arrays), list(self.arrays)
-        astray = 0.0
-        for k, way in ways.items():
-            x = self.arrays[k]
-            plus[k], minus[k] = (x + step * way).astype(x.dtype), (x - step * way).astype(x.dtype)
-            moved = (plus[k].astype("float64") - minus[k].astype("float64")) / (2 * step) - way
-            believed = np.where((moved == 0) | ~np.isfinite(gradients[k]), 0.0, gradients[k])
-            astray += float(np.vdot(believed, moved))
-        try:
-            after, before = self.held.near(plus), self.held.near(minus)
-        except DataError:
+    def _difference(self, way: Way, step: float, after: Near | None, before: Near | None) -> Difference:
+        if after is None or before is None:
             return Difference(step, float("nan"), 0.0, (), ())
-        rise, noise = self._between(after, before)
+        rise, noise = self._between(after.outputs, before.outputs)
         return Difference(
-            step, rise / (2 * step) - astray, noise / (2 * step),
+            step, rise / (2 * step) - self._astray(way, step), noise / (2 * step),
             (*after.kinks, *before.kinks), (*after.turns, *before.turns),
         )  # fmt: skip
 
-    def _between(self, after: Near, before: Near) -> tuple[float, float]:
+    def _astray(self, way: Way, step: float) -> float:
+        """What the slope gains where rounding makes of a step another one."""
+        import numpy as np
+
+        x = self.arrays[way.position]
+        with np.errstate(all="ignore"):
+            plus, minus = (Step(way, sign * step).to(x).astype("float64") for sign in (1, -1))
+            moved = (plus - minus) / (2 * step) - way.along
+            believed = np.where((moved == 0) | ~np.isfinite(way.gradient), 0.0, way.gradient)
+            return float(np.vdot(believed, moved))
+
+    def _between(self, after: Sequence[Array], before: Sequence[Array]) -> tuple[float, float]:
         """⟨ct, after - before⟩, and the rounding of what differs, and of the largest term: where that takes up all of a
         small step, nothing differs."""
         import numpy as np
 
         rise = noise = 0.0
         with np.errstate(all="ignore"):
-            for ct, eps, a, b in zip(self.cts, self.eps, after.outputs, before.outputs, strict=True):
+            for ct, eps, a, b in zip(self.cts, self.eps, after, before, strict=True):
                 a, b = a.astype("float64"), b.astype("float64")
                 rise += float((ct * (a - b)).sum())
                 terms = eps * abs(ct) * np.maximum(abs(a), abs(b))
@@ -157,20 +210,28 @@ class Weighted:
         """Of the largest term of the value."""
         import numpy as np
 
-        terms = zip(self.cts, self.eps, self.held.outputs, strict=True)
+        terms = zip(self.cts, self.eps, self.values, strict=True)
         with np.errstate(all="ignore"):
             return max((eps * float(abs(ct * out).max(initial=0.0)) for ct, eps, out in terms), default=0.0)
 
 
-def plateau(difference: Callable[[float], Difference], first: int, last: int) -> Slope:
+Search = Generator[list[float], list[Difference], Slope]
+
+
+def plateau(first: int, last: int, ahead: int = 1) -> Search:
     """The slope where it hangs least on the step. Smaller steps are tried until rounding takes over, larger ones where
-    rounding rules from the first step on."""
-    tried = [difference(RATIO**k) for k in range(first, first - 3, -1)]
+    rounding rules from the first step on. It asks for the steps that it wants to see, `ahead` at once where that may
+    be more than it needs, and is sent the differences."""
+    down = deque(range(first, last - 1, -1))
+    known = deque((yield _steps(down, max(3, ahead))))
+    tried = [known.popleft() for _ in range(3)]
     if all(one.usable and one.value == 0 for one in tried):  # nothing moves, be it that the steps are lost in rounding
         return Slope(0.0, tried[0].noise, tried[0].step)
     best, stale = _best(tried), 0
-    for k in range(first - 3, last - 1, -1):
-        tried.append(difference(RATIO**k))
+    while known or down:
+        if not known:
+            known.extend((yield _steps(down, ahead)))
+        tried.append(known.popleft())
         found = _best(tried)
         stale = stale + 1 if best is not None and found is not None and found.step == best.step else 0
         best = found
@@ -179,12 +240,17 @@ def plateau(difference: Callable[[float], Difference], first: int, last: int) ->
     for k in range(first + 1, first + FARTHER + 1):
         if best is None or best.step < RATIO ** (k - 3.5) or best.error <= CLEAR * abs(best.value):
             break
-        tried.insert(0, difference(RATIO**k))
+        tried[:0] = yield [RATIO**k]
         best = _best(tried)
     if best is not None:
         return best
     kinks = {id(node): node for one in tried for node in one.kinks}
     return Slope(float("nan"), float("inf"), 0.0, False, tuple(kinks.values()))
+
+
+def _steps(exponents: deque[int], count: int) -> list[float]:
+    """The next steps."""
+    return [RATIO ** exponents.popleft() for _ in range(min(count, len(exponents)))]
 
 
 def _best(tried: Sequence[Difference]) -> Slope | None:

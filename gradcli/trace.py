@@ -1,8 +1,7 @@
 """`trace`: the value and the gradients of a request node by node, and what went bad on the way as a reader sees it.
 
 The graph is that of `grad`, before any pass: every node keeps its place in the model and its role in a derivative. The
-first birth (see `tracing`) that spoils a result is the finding. A repair is only told after the repaired model, or the
-model in a wider dtype, was run and did not go bad at that place again.
+first birth (see `tracing`) that spoils a result is the finding; a repair is told with it once it was tried.
 """
 
 from __future__ import annotations
@@ -10,55 +9,26 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import suppress
+from typing import Any
 
-from gradcli import mends, running, saying
-from gradcli.api import open_model, prepare, read_consts, read_feeds, read_params
-from gradcli.differentiate import Derived
-from gradcli.engine import Machine
-from gradcli.interp.elaborate import Options
-from gradcli.interp.params import FromFile
-from gradcli.interp.program import Fed, Feed, Prepared, Program
+from gradcli import saying
+from gradcli.api import prepare
 from gradcli.ir.dims import definite
-from gradcli.ir.graph import Graph, Node, Role, Value
+from gradcli.ir.graph import Node, Role, Value
 from gradcli.nearness import LEAST, SHRINKING, Probe, underflows
-from gradcli.passes.histories import keep_parts
-from gradcli.passes.loops import prune
 from gradcli.places import Around, own_span, role_of, span_around
-from gradcli.plan import check_memory, fits, make_plan
-from gradcli.record import record, replace
+from gradcli.ready import Ready, get_ready
+from gradcli.record import replace
 from gradcli.request import ModelFile, Request
-from gradcli.syntax.diagnostics import ModelError, Source, Span
-from gradcli.traced import Born, Finding, Hop, Mend, Near, Operand, Spoiled, Trace, Turn
+from gradcli.spots import tree_of
+from gradcli.syntax import ast
+from gradcli.syntax.diagnostics import Diagnostic, Span
+from gradcli.traced import Born, Finding, Hop, Near, Operand, Spoiled, Trace, Turn
 from gradcli.tracing import LIMITS, Birth, Nearest, Tracer, numbers_at, steps
-
-if TYPE_CHECKING:
-    from gradcli.weights import Given
+from gradcli.trying import repair
 
 MOST_HARMLESS = 5
-MOST_MENDS = 3  # that are tried
-WIDER = {"f16": ("f32", "f64"), "f32": ("f64",), "f64": ()}
-
-
-@record(eq=False)
-class Ready:
-    """A request ready to be run node by node; `feeds` name the data of each graph input: name and source."""
-
-    program: Program
-    prepared: Prepared
-    derived: Derived
-    inputs: tuple[Any, ...]
-    feeds: tuple[tuple[str, str], ...]
-    sens: tuple[dict[str, Any], ...]
-
-    @property
-    def results(self) -> list[tuple[str, Literal["value", "gradient"], Value]]:
-        """Name, kind and value of each result."""
-        count, outputs = len(self.prepared.outputs), self.derived.graph.outputs
-        names = [*self.prepared.outputs, *map(",".join, self.derived.names)]
-        return [(name, "value" if k < count else "gradient", value)
-                for k, (name, value) in enumerate(zip(names, outputs, strict=True))]  # fmt: skip
 
 
 def trace(
@@ -70,85 +40,44 @@ def trace(
     on_step: Callable[[str], None] | None = None,
 ) -> Trace:
     """What a run finds. Raises ModelError as `grad` does."""
-    ready = _ready(*prepare(file, request), request)
+    ready = get_ready(*prepare(file, request), request)
     if on_start is not None:
         on_start(steps(ready.derived.graph))
-    probe = Probe() if margins else None
+    probe = Probe(ready.cut.turn) if margins else None
     tracer = Tracer(on_step=on_step) if probe is None else Tracer(probe.look, on_step, probe.carries)
     outs = tracer.run(ready.derived.graph, ready.inputs)
     root = _first(ready, tracer)
     finding = None
     if root is not None:
-        finding = _finding(ready, tracer, root, outs)
-        finding = replace(finding, mend=_mend(file, request, ready, tracer, root, finding))
-    spoiling = _spoiling(ready, tracer)
-    harmless = [k for k, birth in enumerate(tracer.births) if k not in spoiling and birth.node is not None]
+        finding = _finding(ready, tracer, root, outs, _vanished(ready, tracer.births[root]))
+        finding = replace(finding, mend=repair(file, request, ready, tracer, root, finding, on_step))
+    spoiling = ready.spoiling(tracer)
+    harmless = [k for k, birth in enumerate(tracer.births)
+                if k not in spoiling and birth.node is not None and birth.node.prim.name != "constant"]  # fmt: skip
     return Trace(
         ready.program.scope.source.name, ready.prepared.net, ready.program.scope.edition, ready.sens, request.order,
         len(ready.derived.graph.nodes), finding,
-        tuple(_finding(ready, tracer, k, outs) for k in _one_a_place(tracer, harmless)) if root is None else (),
+        tuple(_finding(ready, tracer, k, outs, {}) for k in _one_a_place(tracer, harmless)) if root is None else (),
         _near(tracer.nearest), None if probe is None else probe.margins(),
-        (*ready.prepared.notes, *ready.derived.notes),
+        (*ready.prepared.notes, *ready.derived.notes, *_elsewhere(request)),
     )  # fmt: skip
 
 
-def _ready(program: Program, prepared: Prepared, request: Request) -> Ready:
-    machine = Machine(memory=request.memory)
-    given = running.read_sens(program, prepared, request) if request.sens or request.sens_arrays is not None else None
-    derived = _derived(prepared, request, None if given is None else list(given))
-    derived = replace(derived, graph=_fitting(derived.graph, request.memory))
-    inputs = [*running.feed_arrays(prepared, machine), *running.sens_arrays(given or {}, derived.weighted, machine)]
-    feeds: list[tuple[str, str]] = [("", "")] * len(inputs)
-    for fed in (*prepared.inputs, *prepared.params, *prepared.data):
-        feeds[fed.position] = _source(fed)
-    for k, (name, _) in enumerate(derived.weighted, len(prepared.graph.inputs)):
-        feeds[k] = (f"sens {name}", _weight(given, name))
-    return Ready(program, prepared, derived, tuple(inputs), tuple(feeds), running.describe_sens(prepared, given))
-
-
-def _derived(prepared: Prepared, request: Request, weighted: list[str] | None) -> Derived:
-    """The graph of the gradients; of the value alone where nothing was asked for and nothing has a gradient."""
-    try:
-        return running.derive_request(prepared, request, weighted)
-    except ModelError as error:
-        asked = request.get_all or request.get_by_list or request.wrt or request.at or weighted or request.order > 1
-        if asked or error.diagnostics[0].code not in ("DIF001", "DIF002"):
-            raise
-        return Derived(prepared.graph, (), (), (), ())
-
-
-def _fitting(graph: Graph, memory: int | None) -> Graph:
-    """The graph; where it keeps too much, without what loops keep and nobody reads. Raises ModelError NUM001."""
-    if fits(make_plan(graph), memory):
-        return graph
-    shorter = prune(keep_parts(graph))
-    check_memory(make_plan(shorter), memory)
-    return shorter
-
-
-def _source(fed: Fed) -> tuple[str, str]:
-    match fed.origin:
-        case Feed():
-            return fed.name, fed.origin.source
-        case FromFile():
-            return fed.name, fed.origin.stored.name
-    return fed.name, str(getattr(fed.origin, "name", ""))
-
-
-def _weight(given: Mapping[str, Given] | None, name: str) -> str:
-    return given[name].source if given is not None and name in given else ""
+def _elsewhere(request: Request) -> tuple[Diagnostic, ...]:
+    """That the numbers are not those of the backend that was asked for."""
+    if request.backend != "cupy":
+        return ()
+    text = "`trace` ran on NumPy, step by step; the numbers of CuPy differ from these by rounding"
+    return (Diagnostic("NUM091", text, severity="note"),)
 
 
 # ── which birth ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _spoiling(ready: Ready, tracer: Tracer) -> set[int]:
-    return {root for _, _, value in ready.results if value.id in tracer.bad for root in tracer.bad[value.id].roots}
-
-
 def _first(ready: Ready, tracer: Tracer) -> int | None:
-    """The first birth that spoils a result."""
-    return min(_spoiling(ready, tracer), default=None)
+    """The first birth that spoils a result; what is made of infinities that the model writes counts before these."""
+    spoiling = ready.spoiling(tracer)
+    return min(spoiling - tracer.written, default=min(spoiling, default=None))
 
 
 def _one_a_place(tracer: Tracer, births: Sequence[int]) -> list[int]:
@@ -162,28 +91,37 @@ def _one_a_place(tracer: Tracer, births: Sequence[int]) -> list[int]:
 # ── what is told of it ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any]) -> Finding:
+def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any], vanished: Mapping[int, str]) -> Finding:
     birth = tracer.births[root]
     node, out = birth.node, birth.out
     shape = tuple(map(definite, out.shape))
     about = (out.dtype, shape, birth.index, birth.count)
-    tail = (_turns(birth.around), _path(ready, tracer, root), *_spoils(ready, tracer, root, outs))
+    tail = (_turns(ready, birth.around), _path(ready, tracer, root), *_spoils(ready, tracer, root, outs))
     value = _text(birth.value)
     if node is None or node.prim.name == "constant":
         name, source = ready.feeds[birth.place] if node is None else ("a constant", "the model")
         span = ready.prepared.origins.get(name) if node is None else own_span(node)
-        return Finding(value, "data", 0, "", "", "", "", name, source, span, *about, (), *tail)
+        return Finding(value, "data", 0, "", "", "", "", "", name, source, span, *about, (), *tail)
     role = role_of(birth.around, node)
     read = [(v, x) for v, x in zip(node.inputs, birth.operands, strict=True)
             if saying.operand(v, node) != saying.number(x, v.dtype)]  # fmt: skip
-    vanished = _vanished(ready, birth)
     operands = dict.fromkeys(_operand(v, x, node, vanished.get(v.id, "")) for v, x in read)
     elementwise = node.prim.kind == "elementwise"
     return Finding(
         value, _born(role), saying.depth(role), saying.operator(role.prim if role is not None else node.prim.name),
-        node.prim.name, saying.formula(node), saying.with_numbers(node, birth.operands) if elementwise else "",
+        _within(node), node.prim.name, saying.formula(node),
+        saying.with_numbers(node, birth.operands) if elementwise else "",
         out.hint, "", span_around(birth.around, node), *about, tuple(operands), *tail,
     )  # fmt: skip
+
+
+def _within(node: Node) -> str:
+    """What of the language the model calls that is made of this step, and of others."""
+    span = own_span(node)
+    match None if span is None else tree_of(span):
+        case ast.Call(func=ast.Name(id=name)):
+            return name
+    return ""
 
 
 def _operand(value: Value, number: float, node: Node, vanished: str) -> Operand:
@@ -204,36 +142,54 @@ def _vanished(ready: Ready, birth: Birth) -> dict[int, str]:
     seen: dict[int, str] = {}
 
     def look(around: Around, made: Node, operands: Sequence[Any], outs: Sequence[Any]) -> None:
-        if made in zeros and around.turn == birth.around.turn and outs[0].shape == birth.out.shape:
-            numbers = [float(x) for x in numbers_at(made, operands, birth.index)]
+        at = _broadcast(birth.index, outs[0].shape)
+        if made in zeros and around.turn == birth.around.turn and at is not None:
+            numbers = [float(x) for x in numbers_at(made, operands, at)]
             if underflows(made.prim.name, numbers):
                 seen[zeros[made]] = f"underflow of {saying.with_numbers(made, numbers)}"
+        if made is node:
+            raise _Enough
 
     if zeros:
-        Tracer(look).run(ready.derived.graph, ready.inputs)
+        with suppress(_Enough):
+            Tracer(look, only=birth.around).run(ready.derived.graph, ready.inputs)
     return seen
+
+
+def _broadcast(index: Sequence[int], shape: Sequence[int]) -> tuple[int, ...] | None:
+    """The element of an operand of that shape that an element of the result is made of."""
+    last = index[len(index) - len(shape) :] if len(shape) <= len(index) else ()
+    if len(last) != len(shape) or any(size != 1 and k >= size for k, size in zip(last, shape, strict=True)):
+        return None
+    return tuple(0 if size == 1 else k for k, size in zip(last, shape, strict=True))
+
+
+class _Enough(Exception):
+    """What was to be seen has been."""
 
 
 def _born(role: Role | None) -> Born:
     return "value" if role is None else role.kind
 
 
-def _turns(around: Around) -> tuple[Turn, ...]:
+def _turns(ready: Ready, around: Around) -> tuple[Turn, ...]:
     """Loops around a step, the outermost first."""
     found: list[Turn] = []
     at: Around | None = around
     while at is not None:
-        if at.turn is not None and at.node is not None:
+        turn, at = ready.cut.turn(at)
+        if turn is not None and at.node is not None:
             span = span_around(at.outer or at, at.node)
-            found.append(Turn(span, at.turn, _variable(span, at.node, at.turn)))
+            turns = ready.cut.turns.get(at.node.spans, definite(at.node.params["turns"]))
+            found.append(Turn(span, turn, _variable(span, turns, turn)))
         at = at.outer
     return tuple(reversed(found))
 
 
-def _variable(span: Span | None, node: Node, turn: int) -> str:
+def _variable(span: Span | None, turns: int, turn: int) -> str:
     """`i = 7` in a loop whose end is a literal: its first turns may have been written out, not its last ones."""
     head = None if span is None else re.match(r"for\s+(\w+)\s+in\s+[^{}]*?\.\.\s*(\d+)\s*[{w]", span.text)
-    return "" if head is None else f"{head[1]} = {int(head[2]) - node.params['turns'] + turn}"
+    return "" if head is None else f"{head[1]} = {int(head[2]) - turns + turn}"
 
 
 def _text(value: float) -> str:
@@ -319,71 +275,3 @@ def _near(nearest: Nearest | None) -> Near | None:
     role = node.role
     name = saying.operator(role.prim if role is not None else node.prim.name)
     return Near(own_span(node), _born(role), name, nearest.dtype, nearest.value, LIMITS[nearest.dtype], nearest.room)
-
-
-# ── repairs, tried before they are told ─────────────────────────────────────────────────────────────────────
-
-
-def _mend(file: ModelFile, request: Request, ready: Ready, tracer: Tracer, root: int, finding: Finding) -> Mend | None:
-    birth = tracer.births[root]
-    if birth.node is None or finding.span is None or finding.born == "data":
-        return None
-    role = role_of(birth.around, birth.node)
-    adjoint, name = (False, birth.node.prim.name) if role is None else (role.kind == "adjoint", role.prim)
-    spot = mends.Spot(birth.around.graph, birth.node, name, adjoint, birth.operands, finding.span,
-                      tracer.masked.get(root))  # fmt: skip
-    for tried, mend in enumerate(mends.candidates(spot)):
-        if tried == MOST_MENDS:
-            break
-        if _helps(file, request, mend):
-            return mend
-    for dtype in WIDER.get(birth.out.dtype, ()):
-        if _clean(partial(prepare, file, replace(request, dtype=dtype)), request):
-            return Mend(f"{dtype} holds these numbers", option=f"--dtype {dtype}")
-    return None
-
-
-def _helps(file: ModelFile, request: Request, mend: Mend) -> bool:
-    """Whether the model with the repair no longer goes bad at its place."""
-    assert mend.span is not None
-    source, span = open_model(file) if str(file.path) != "-" else mend.span.source, mend.span
-    if span.source.name != source.name or span.source.text != source.text:
-        return False  # a file that is imported
-    text = source.text[: span.start] + mend.by + source.text[span.end :]
-    patched = Source(source.name, text)
-
-    def again() -> tuple[Program, Prepared]:
-        options = Options(request.dtype, read_consts(request.consts))
-        if file.expression:
-            program = Program.of_expression(patched, file.path or _here(), options)
-        else:
-            base = file.path.parent if file.path is not None and str(file.path) != "-" else _here()
-            program = Program(patched, base, options, None)
-        return program, read_params(program.prepare(request.net, read_feeds(program, request)), request)
-
-    start, end = span.start, span.start + len(mend.by)
-    return _clean(again, request, lambda place: start <= place < end)
-
-
-def _here() -> Any:
-    from pathlib import Path
-
-    return Path()
-
-
-def _clean(
-    make: Callable[[], tuple[Program, Prepared]], request: Request, within: Callable[[int], bool] = lambda place: True
-) -> bool:
-    """Whether a model runs, and nothing is born in it `within` a stretch of its text that spoils a result."""
-    try:
-        ready = _ready(*make(), request)
-        tracer = Tracer()
-        tracer.run(ready.derived.graph, ready.inputs)
-    except ModelError:
-        return False
-    for root in _spoiling(ready, tracer):
-        birth = tracer.births[root]
-        span = span_around(birth.around, birth.node)
-        if span is None or within(span.start):
-            return False
-    return True

@@ -74,6 +74,7 @@ class Finding:
     born: Born
     order: int  # of the derivative: 0 for a value
     operator: str  # whose value it is, or whose derivative: `sqrt`
+    within: str  # what the model calls there: `norm`, which is made of it; or nothing
     step: str  # what was computed: `div`
     formula: str  # `d_s / (s * 2)`
     numbers: str  # `1 / 0`
@@ -160,3 +161,8 @@ class Trace:
     nearest: Near | None
     margins: Margins | None
     notes: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing went bad that reaches a result."""
+        return self.finding is None

@@ -6,8 +6,8 @@ a plain one at most. Where a result is not finite, its elements are told apart:
 - an element made of finite operands was *born* here: a `Birth`, with the operands' values at that element;
 - all others were handed on by the operands. What a value has of which births are its *roots*.
 
-Loops and checkpoints run as they do in a plan. Only where something bad comes out that did not go in are they run once
-more, turn by turn and node by node.
+Inside a checkpoint it is the same. Loops run as they do in a plan; which of their turns are looked into, and when, is
+told in `following`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradcli.backends.program import Body, refused
+from gradcli.following import NONE, Turns
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node, Value
-from gradcli.ir.region import carried, regions
+from gradcli.ir.region import regions
 from gradcli.places import Around
 from gradcli.plan import make_flat
 from gradcli.record import record
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 Roots = frozenset[int]
-NONE: Roots = frozenset()
 LIMITS = {name: float(np.finfo(NUMPY_NAMES[name]).max) for name in ("f16", "f32", "f64")}
 MOST_BIRTHS = 10_000
 ADDS = ("reduce_sum", "matmul", "cumsum", "overlap_add", "add_slice", "scatter_add")  # what overflows by adding up
@@ -86,15 +86,20 @@ class Tracer:
         watch: Watch | None = None,
         on_step: Callable[[str], None] | None = None,
         on_carry: OnCarry | None = None,
+        only: Around | None = None,  # of loops, these turns are looked into, and no other
+        on_birth: Callable[[Birth], None] | None = None,
     ) -> None:
         self.births: list[Birth] = []
         self.bad: dict[int, Bad] = {}
         self.masked: dict[int, tuple[Node, int]] = {}  # birth → the `where` that leaves it out, and which operand it is
         self.nearest: Nearest | None = None
         self.watch = watch
-        self.on_step, self.on_carry = on_step, on_carry
+        self.on_step, self.on_carry, self.on_birth = on_step, on_carry, on_birth
+        self.only = None if only is None else _turns_around(only)
+        self.written: set[int] = set()  # births that are infinities the model writes: `-inf`
+        self.flags = 0  # that NumPy raised
         self._share = 0.0  # of the limit, of the nearest
-        self._bodies: dict[tuple[Graph, range], Body] = {}
+        self._bodies: dict[Graph, Body] = {}
 
     def run(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         """The outputs of the graph. Raises ModelError as a plan does: for data that an operator refuses, and where
@@ -102,9 +107,12 @@ class Tracer:
         around = Around(graph)
         given = [self._data(around, value, array, k)
                  for k, (value, array) in enumerate(zip(graph.inputs, inputs, strict=True))]  # fmt: skip
-        with np.errstate(all="ignore"):
-            outs, self.bad = self._graph(around, inputs, given, self.on_step)
+        with np.errstate(all="call", under="ignore", call=self._flag):
+            outs, self.bad = self.nodes(around, inputs, given)
         return outs
+
+    def _flag(self, kind: str, which: int) -> None:
+        self.flags += 1
 
     def _data(self, around: Around, value: Value, array: Array, place: int) -> Roots:
         """The root of an input that is not finite."""
@@ -114,27 +122,26 @@ class Tracer:
 
     # ── one graph ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _graph(
-        self,
-        around: Around,
-        inputs: Sequence[Array],
-        given: Sequence[Roots],
-        on_step: Callable[[str], None] | None = None,
+    def nodes(
+        self, around: Around, inputs: Sequence[Array], given: Sequence[Roots]
     ) -> tuple[list[Array], dict[int, Bad]]:
+        """The outputs of a graph, and what of its values is not finite; `given` are the roots of its inputs."""
         graph = around.graph
         env = {value.id: array for value, array in zip(graph.inputs, inputs, strict=True)}
         bad = {value.id: Bad(value, None, roots, (), _worst(env[value.id]), (), _lost(env[value.id]))
                for value, roots in zip(graph.inputs, given, strict=True) if roots}  # fmt: skip
         last = last_uses(graph)
+        on_step = self.on_step if around.outer is None else None
         node: Node | None = None
         try:
             for place, node in enumerate(graph.nodes):
                 operands = [env[value.id] for value in node.inputs]
-                made = self._made(node, operands, last, on_step)
+                wanted = [out.id in last for out in node.outs]
+                made, found = self._made(around, node, operands, wanted, bad)
                 for out, array in zip(node.outs, made, strict=True):
                     if array is not None and out.id in last:
                         env[out.id] = array
-                self._inspect(around, node, operands, made, bad)
+                self._inspect(around, node, operands, made, found, bad)
                 if on_step is not None:
                     on_step(node.prim.name)
                 for value in node.inputs:
@@ -145,51 +152,71 @@ class Tracer:
         return [env[value.id] for value in graph.outputs], bad
 
     def _made(
-        self, node: Node, operands: Sequence[Array], last: dict[int, int], on_step: Callable[[str], None] | None
-    ) -> list[Array | None]:
-        """The results of a node, as arrays of their own dtypes; None for those of a loop that nobody reads."""
-        params = node.params
-        if held := regions(node):
-            bodies: dict[str, Any] = {name: self._body(graph, carried(node, name)) for name, graph in held.items()}
-            if on_step is not None and "body" in bodies and node.prim.name == "scan":
-                bodies["body"] = _Told(bodies["body"], on_step)
-            params = {**params, **bodies}
-        if node.prim.lazy:
-            params = {**params, "wanted": [out.id in last for out in node.outs]}
-        made = node.prim.eval(np, *operands, **params)
-        if len(node.outs) == 1:
-            return [np.asarray(made, NUMPY_NAMES[node.outs[0].dtype])]
+        self, around: Around, node: Node, operands: Sequence[Array], wanted: Sequence[bool], bad: dict[int, Bad]
+    ) -> tuple[list[Array | None], list[Roots]]:
+        """The results of a node, as arrays of their own dtypes, None for those of a loop that nobody reads; and the
+        roots of each, if the node holds a graph."""
+        found: list[Roots] = []
+        if regions(node):
+            given = [bad[value.id].roots if value.id in bad else NONE for value in node.inputs]
+            if node.prim.name == "scan":
+                made, found = self._looped(around, node, operands, wanted, given)
+            else:
+                body = node.params["body"]
+                made, inside = self.nodes(Around(body, node, None, around), operands, given)
+                found = [inside[value.id].roots if value.id in inside else NONE for value in body.outputs]
+        else:
+            made = node.prim.eval(np, *operands, **node.params)
+            made = made if len(node.outs) > 1 else (made,)
         return [None if array is None else np.asarray(array, NUMPY_NAMES[out.dtype])
-                for out, array in zip(node.outs, made, strict=True)]  # fmt: skip
+                for out, array in zip(node.outs, made, strict=True)], found  # fmt: skip
 
-    def _body(self, graph: Graph, given: range) -> Body:
-        """What runs a region as a plan does."""
-        if (graph, given) not in self._bodies:
-            self._bodies[graph, given] = Body(make_flat(graph), np, lambda node: node.prim.eval(np, **node.params))
-        return self._bodies[graph, given]
+    def _looped(
+        self, around: Around, node: Node, operands: Sequence[Array], wanted: Sequence[bool], given: Sequence[Roots]
+    ) -> tuple[Any, list[Roots]]:
+        """The results of a loop and their roots."""
+        for every in (self.watch is not None, True):
+            turns = Turns(self, around, node, operands, given, every=every)
+            cond = node.params["cond"]
+            params = {**node.params, "body": turns, "cond": None if cond is None else self.body(cond)}
+            made = node.prim.eval(np, *operands, **params, wanted=wanted)
+            made = made if len(node.outs) > 1 else (made,)
+            if every or not any(array is not None and not roots and not _finite(array)
+                                for array, roots in zip(made, turns.roots, strict=True)):  # fmt: skip
+                break
+        return made, turns.roots
+
+    def body(self, graph: Graph) -> Body:
+        """What runs a region as a plan does, and leaves its inputs as they are."""
+        if graph not in self._bodies:
+            self._bodies[graph] = Body(make_flat(graph), np, lambda node: node.prim.eval(np, **node.params))
+        return self._bodies[graph]
 
     def _inspect(
-        self, around: Around, node: Node, operands: Sequence[Array], made: Sequence[Array | None], bad: dict[int, Bad]
+        self,
+        around: Around,
+        node: Node,
+        operands: Sequence[Array],
+        made: Sequence[Array | None],
+        found: Sequence[Roots],
+        bad: dict[int, Bad],
     ) -> None:
-        """Note which results are not finite and why, and how near the others came."""
-        if self.watch is not None and not regions(node):
+        """Note which results are not finite and why, and how near the others came; `found` are roots that are known."""
+        if self.watch is not None and not found:
             self.watch(around, node, operands, made)
         spoiled = bool(bad) and any(value.id in bad for value in node.inputs)
         if node.prim.view and not spoiled:
             return
         floats = [(k, out, array) for k, (out, array) in enumerate(zip(node.outs, made, strict=True))
                   if array is not None and array.size and out.aval.is_float]  # fmt: skip
-        wrong = [k for k, out, array in floats if not self._within(node, out, array)]
-        if regions(node) and (wrong or self.watch is not None):
-            found = self._look_into(
-                around, node, operands, [bad[v.id].roots if v.id in bad else NONE for v in node.inputs]
-            )
-            for k in wrong:
+        for k, out, array in floats:
+            if self._within(node, out, array):
+                continue
+            if found:
                 parents = tuple(v.id for v in node.inputs if v.id in bad and bad[v.id].roots & found[k])
-                bad[node.outs[k].id] = Bad(node.outs[k], node, found[k], parents, _worst(made[k]), (), _lost(made[k]))
-            return
-        for k in wrong:
-            bad[node.outs[k].id] = self._explained(around, node, operands, node.outs[k], made[k], bad)
+                bad[out.id] = Bad(out, node, found[k], parents, _worst(array), (), _lost(array))
+            else:
+                bad[out.id] = self._explained(around, node, operands, out, array, bad)
         if spoiled and node.prim.name == "where":
             self._note_masked(node, operands, bad)
 
@@ -225,12 +252,14 @@ class Tracer:
         elif parents:
             fresh = self._without(node, operands, parents, node.outs.index(out)) & mask
         roots = frozenset().union(*(bad[node.inputs[k].id].roots for k in parents))
+        if parents and roots <= self.written and node.prim.kind == "elementwise":
+            fresh = fresh | np.isnan(array)  # `inf - inf`, of infinities that are meant
         if fresh.any():
             roots |= self._born(around, node, out, array, fresh, operands)
-        worst = _worst(array)
-        at = np.unravel_index(int(np.argmax(np.isnan(array) if worst != worst else mask)), mask.shape)
+        nans = np.isnan(array)
+        at = np.unravel_index(int(np.argmax(nans if nans.any() else mask)), mask.shape)
         how = tuple(map(float, numbers_at(node, operands, at))) if node.prim.kind == "elementwise" else ()
-        return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), worst, how, _lost(array))
+        return Bad(out, node, roots, tuple(node.inputs[k].id for k in parents), float(array[at]), how, _lost(array))
 
     def _without(self, node: Node, operands: Sequence[Array], parents: Sequence[int], which: int) -> Any:
         """Which elements of a result would not be finite if those of its operands were 0 that are not."""
@@ -256,6 +285,10 @@ class Tracer:
             read = tuple(float(number) for number in numbers_at(node, operands, at)) if node is not None else ()
             count = int(np.count_nonzero(fresh))
             self.births.append(Birth(around, node, out, index, count, float(array[at]), read, place))
+            if node is not None and node.prim.name == "constant" and not math.isnan(self.births[-1].value):
+                self.written.add(len(self.births) - 1)
+            if self.on_birth is not None:
+                self.on_birth(self.births[-1])
         return frozenset((len(self.births) - 1,))
 
     def _note_masked(self, node: Node, operands: Sequence[Array], bad: dict[int, Bad]) -> None:
@@ -266,62 +299,24 @@ class Tracer:
                 for root in entry.roots:
                     self.masked.setdefault(root, (node, k))
 
-    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _look_into(self, around: Around, node: Node, operands: Sequence[Array], given: Sequence[Roots]) -> list[Roots]:
-        """The roots of each result of a node that holds a graph, found by running that graph here."""
-        if node.prim.name == "scan":
-            return self._turns(around, node, operands, given)
-        body = node.params["body"]
-        _, bad = self._graph(Around(body, node, None, around), operands, given)
-        return [_roots(bad, value) for value in body.outputs]
-
-    def _turns(self, around: Around, node: Node, operands: Sequence[Array], given: Sequence[Roots]) -> list[Roots]:
-        p = node.params
-        body, cond, n, first = p["body"], p["cond"], p["carry"], p["consts"] + p["carry"]
-        bound = int(operands[0]) if p["counted"] else definite(p["turns"])
-        values, roots = (list(operands), list(given)) if not p["counted"] else (list(operands[1:]), list(given[1:]))
-        consts, state, slices = values[: p["consts"]], values[p["consts"] : first], values[first:]
-        of_consts, of_state, of_slices = roots[: p["consts"]], roots[p["consts"] : first], roots[first:]
-        goes_on = None if cond is None else self._body(cond, range(0))
-        of_kept = [NONE] * len(body.outputs)
-        for turn in range(bound - 1, -1, -1) if p["reverse"] else range(bound):
-            i = np.asarray(turn, "int64")
-            if goes_on is not None and not bool(goes_on([i, *consts, *state])[0]):
-                break
-            of_kept[:n] = [kept | now for kept, now in zip(of_kept, of_state, strict=False)]
-            cut = [array[turn, ...] for array in slices]
-            of_cut = [
-                found if found and not _finite(part) else NONE for found, part in zip(of_slices, cut, strict=True)
-            ]
-            inside = Around(body, node, turn, around)
-            made, bad = self._graph(inside, [i, *consts, *state, *cut], [NONE, *of_consts, *of_state, *of_cut])
-            found = [_roots(bad, value) for value in body.outputs]
-            of_kept[n:] = [kept | now for kept, now in zip(of_kept[n:], found[n:], strict=True)]
-            state, of_state = made[:n], found[:n]
-            if self.on_carry is not None:
-                self.on_carry(inside, body.inputs[1 + p["consts"] : 1 + first], state)
-        return [*of_state, *of_kept, *([NONE] if cond is not None else [])]
-
 
 # ── helpers ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Told:
-    """The body of a loop, which tells each turn."""
-
-    def __init__(self, body: Any, on_step: Callable[[str], None]) -> None:
-        self.inputs, self.outputs, self.run, self.on_step = body.inputs, body.outputs, body.run, on_step
-
-    def __call__(self, arrays: Sequence[Array]) -> Any:
-        self.on_step("a turn")
-        return self.run(arrays)
 
 
 def steps(graph: Graph) -> int:
     """How many steps a run tells of: its nodes, and the turns of its loops."""
     turns = [definite(node.params["turns"]) for node in graph.nodes if node.prim.name == "scan"]
     return len(graph.nodes) + sum(turns)
+
+
+def _turns_around(around: Around | None) -> dict[Node, int]:
+    """The loops around a step, and of each the turn."""
+    found: dict[Node, int] = {}
+    while around is not None:
+        if around.node is not None and around.turn is not None:
+            found[around.node] = around.turn
+        around = around.outer
+    return found
 
 
 def last_uses(graph: Graph) -> dict[int, int]:
@@ -332,10 +327,6 @@ def last_uses(graph: Graph) -> dict[int, int]:
             last[value.id] = place
     last.update((value.id, len(graph.nodes)) for value in graph.outputs)
     return last
-
-
-def _roots(bad: dict[int, Bad], value: Value) -> Roots:
-    return bad[value.id].roots if value.id in bad else NONE
 
 
 def _finite(array: Array) -> bool:

@@ -60,7 +60,8 @@ _ENTRIES = (
         "ENV001",
         "CuPy is missing",
         "`--backend cupy` runs on a GPU through CuPy, which is not installed, or was made for another CUDA than the one "
-        "of this machine. `pip install 'gradcli[cupy]'` installs the one for CUDA 12.",
+        "of this machine. `pip install 'gradcli[cupy]'` installs the one for CUDA 12; `pip install cupy-cuda13x` is that "
+        "for CUDA 13.",
         "",
         "",
     ),
@@ -82,6 +83,30 @@ _ENTRIES = (
         "ENV004",
         "git is missing",
         "`gradcli diff HEAD~1:model.net model.net` asks git for the model as it was, and there is no `git` on the path.",
+        "",
+        "",
+    ),
+    Entry(
+        "ENV005",
+        "CuPy failed",
+        "CUDA, its compiler or one of its libraries failed while the model was running; the note says what it said. Often a "
+        "part of CUDA is not installed: `pip install 'cupy-cuda12x[ctk]'` brings what CuPy needs besides the driver.",
+        "",
+        "",
+    ),
+    Entry(
+        "ENV006",
+        "JAX is missing",
+        "`bench --against jax` times the same gradient by JAX, which is not installed, or cannot be imported. gradcli "
+        "itself never needs it: `pip install jax` puts it beside.",
+        "",
+        "",
+    ),
+    Entry(
+        "ENV007",
+        "JAX cannot run the program",
+        "`bench --against jax` says the model again for JAX, operator by operator, and has JAX differentiate and compile "
+        "it. An operator is named that cannot be said for JAX; or JAX refused the whole, with what it said.",
         "",
         "",
     ),
@@ -108,6 +133,32 @@ _ENTRIES = (
         "`trace` command that tells where the first of them was born, and how to mend it.",
         "gradcli grad -e 'sqrt(x)' -i x=0",
         "gradcli grad -e 'sqrt(x)' -i x=1",
+    ),
+    Entry(
+        "NUM091",
+        "the run is on another backend than asked for",
+        "`trace` looks at every number of a run on its way, and does so on NumPy also where `--backend cupy` is given. "
+        "Both backends run the same steps in the same dtypes; what overflows or is divided by zero on one does so on the "
+        "other, but for numbers that are within rounding of a limit.",
+        "gradcli trace -e 'sqrt(x)' -i x=0 --backend cupy",
+        "gradcli trace -e 'sqrt(x)' -i x=0",
+    ),
+    Entry(
+        "NUM097",
+        "two sides of a comparison disagree",
+        "`bench` times what gives the same numbers, else a ratio means nothing. The results of one side are further from "
+        "gradcli's than rounding takes them. At a kink that is no fault: the derivative of `relu` at 0, or of the largest "
+        "of equal ones, is a convention. Elsewhere `gradcli gradcheck` tells who is right.",
+        "",
+        "",
+    ),
+    Entry(
+        "NUM098",
+        "measuring shows",
+        "A run is so short, or made of so many small steps, that calling operators and the clock beside each step are a "
+        "good part of what `profile` sees. Shares of lines are still right among each other; larger data tell more.",
+        "",
+        "",
     ),
     Entry(
         "NUM095",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Operators whose adjoint, at operands of ones, has no factor that is zero.
 CONNECTED = ("matmul", "reduce_max", "reduce_min", "reduce_prod", "cumprod", "recurrence")
 
+# Operators of matrices, whose adjoint has no factor that is zero at a matrix like any other.
+DENSE = ("solve", "inv", "det", "slogdet", "cholesky")
+
 # Operators that let a cotangent through to some elements and to others not.
 MASKS = ("where", "relu", "maximum", "minimum", "reduce_max", "reduce_min")
 
@@ -34,7 +37,7 @@ DATA = {"gather": 1, "scatter_zeros": 1, "scatter_add": 2, "scatter_set": 2}
 
 def connects(node: Node) -> bool:
     """Whether `Adjoints.reach` tells which elements of an operand are connected with which of the result."""
-    return node.prim.kind == "linear" or node.prim.name in CONNECTED
+    return node.prim.kind == "linear" or node.prim.name in (*CONNECTED, *DENSE)
 
 
 class Adjoints:
@@ -60,7 +63,13 @@ class Adjoints:
         return run
 
     def reach(self, node: Node, ins: Sequence[Array], outs: Sequence[Array], constants: Sequence[Node | None]) -> Pull:
-        """The adjoint at ones."""
+        """The adjoint at ones; of matrices, at others that are positive definite and have no zeros."""
+        if node.prim.name in DENSE:
+            import numpy as np
+
+            others = [*map(_dense, ins)]
+            made = node.prim.eval(np, *others, **node.params)
+            return self.pull(node, others, made if isinstance(made, tuple) else (made,), [None] * len(ins))
         if node.prim.kind == "linear":
             return self.pull(node, ins, outs, constants)
         return self.pull(node, [*map(_ones, ins)], [*map(_ones, outs)], [None] * len(ins))
@@ -144,6 +153,15 @@ def _ones(array: Array) -> Array:
     import numpy as np
 
     return np.ones_like(array) if array.dtype.kind == "f" else array
+
+
+def _dense(array: Array) -> Array:
+    import numpy as np
+
+    random = np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, array.shape))
+    if array.ndim > 1 and array.shape[-1] == array.shape[-2]:
+        random = random @ np.swapaxes(random, -1, -2) + np.eye(array.shape[-1])
+    return np.asarray(random.astype(array.dtype))
 
 
 # ── factors that are zero in floating point only ────────────────────────────────────────────────────────────

@@ -113,9 +113,21 @@ class Explainer:
         if (ct != 0).any() and (allowing := self._flow(question, True)) is not None:
             flow = allowing
             ct, why = self._at(flow, question, zero)
-        if self._directions and (ct != 0).any():
-            return None  # terms of several inputs, which only add up along the direction
-        return flow, np.where(ct == 0, why, flow.causes.number([NUMERIC]))
+        otherwise = [NUMERIC]
+        if self._directions and (ct != 0).any():  # terms of several inputs, which add up along the direction only
+            otherwise = [Cause("cancels", place) for place in self._meeting(question)]
+            if not otherwise:
+                return None
+        return flow, np.where(ct == 0, why, flow.causes.number(otherwise))
+
+    def _meeting(self, question: Question) -> list[str]:
+        """Where the terms of several inputs cancel along the direction."""
+        from gradcli.zero_meeting import meeting
+
+        if not set(question.moved) <= set(self._directions):
+            return []
+        graph, arrays = self._asked_of(question)
+        return meeting(graph, arrays, {position: self._directions[position] for position in question.moved})
 
     def _at(self, flow: Flow, question: Question, zero: Array | None) -> tuple[Array, Array]:
         """The cotangents of what moves and the causes of their zeros, one after the other: of the elements that are
@@ -133,12 +145,12 @@ class Explainer:
 
     def _flow(self, question: Question, rounding: bool) -> Flow | None:
         """The cotangents of all questions about the same outputs of the same graph."""
-        if not question.numbers:
+        if not question.numbers():
             return None
         from gradcli.zero_flow import Flow
 
         about = (id(question.graph()), question.which, question.weighted)
-        same = [q for q in self._asked if q.numbers and (id(q.graph()), q.which, q.weighted) == about]
+        same = [q for q in self._asked if q.numbers() and (id(q.graph()), q.which, q.weighted) == about]
         moved = tuple(dict.fromkeys(position for q in same for position in q.moved))
         key = (*about, moved, rounding)
         if key not in self._flows:
@@ -152,15 +164,19 @@ class Explainer:
         from gradcli.plan import available_memory
         from gradcli.zero_tape import Tape, TooLong
 
-        whole = question.graph()
-        graph = replace(whole, outputs=tuple(whole.outputs[k] for k in question.which))
-        point = [] if self._whole is None else run_graph(self._whole, self._inputs, self._machine)
-        arrays = [*self._inputs, *point, *self._sens.values()][: len(graph.inputs)]
+        graph, arrays = self._asked_of(question)
         limit = self._machine.memory if self._machine.memory is not None else available_memory()
         try:
             return Tape(graph, arrays, limit)
         except (TooLong, DataError):
             return None
+
+    def _asked_of(self, question: Question) -> tuple[Graph, list[Array]]:
+        """The graph that was differentiated, and what feeds it."""
+        whole = question.graph()
+        graph = replace(whole, outputs=tuple(whole.outputs[k] for k in question.which))
+        point = [] if self._whole is None else run_graph(self._whole, self._inputs, self._machine)
+        return graph, [*self._inputs, *point, *self._sens.values()][: len(graph.inputs)]
 
     def _seeds(self, tape: Tape, question: Question) -> tuple[list[Array], Cause]:
         """What the outputs are weighted by, and what a weight of zero is called."""

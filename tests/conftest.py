@@ -21,6 +21,7 @@ settings.load_profile("house")
 ROOT = Path(__file__).resolve().parent.parent
 
 CONSOLE = {"COLUMNS": "80", "LINES": "24", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUTF8": "1", "TZ": "UTC"}
+GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # what tests/backends/test_gpu.py gives back
 FORGOTTEN = ("FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS", "GRADCLI_BACKEND", "GRADCLI_THREADS")
 
 
@@ -47,9 +48,10 @@ Cli = Callable[..., Ran]
 
 @pytest.fixture(autouse=True)
 def console(monkeypatch: pytest.MonkeyPatch) -> None:
-    """80 columns, no colour, nothing of the user's own."""
+    """80 columns, no colour, nothing of the user's own; no GPU, which `--backend auto` would take."""
     for name, value in CONSOLE.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     for name in FORGOTTEN:
         monkeypatch.delenv(name, raising=False)
 

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "request": {"syntax.diagnostics"},
     "traced": {"syntax.diagnostics"},  # what `trace` tells
     "differences": {"syntax.diagnostics"},  # what `diff` and `--check` tell
+    "measured": {"syntax.diagnostics"},  # what `bench` and `profile` tell
     "ir": {"syntax.diagnostics"},
     "ops": {"ir", "syntax.diagnostics"},
     "data": {"ir", "request", "syntax.diagnostics"},
@@ -32,13 +33,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "passes": {"ops", "ir", "syntax.diagnostics"},
     "plan": {"ops", "ir", "syntax.diagnostics"},
     "backends": {"plan", "ops", "ir", "syntax.diagnostics"},
+    "emitting": {"ops", "ir", "syntax.diagnostics"},  # programs of other systems
     "interp": {"ad", "data", "ops", "ir", "syntax", "syntax.diagnostics"},
-    "report": {"data", "ops", "ir", "request", "traced", "differences", "syntax", "syntax.diagnostics"},
+    "report": {"data", "ops", "ir", "request", "traced", "differences", "measured", "syntax", "syntax.diagnostics"},
     "api": {
-        *("interp", "ad", "passes", "plan", "backends", "report", "data", "ops", "ir"),
-        *("request", "traced", "differences", "syntax", "syntax.diagnostics", "gradcli"),
+        *("interp", "ad", "passes", "plan", "backends", "emitting", "report", "data", "ops", "ir"),
+        *("request", "traced", "differences", "measured", "syntax", "syntax.diagnostics", "gradcli"),
     },
-    "cli": {"api", "report", "request", "traced", "differences", "syntax.diagnostics", "gradcli"},
+    "cli": {"api", "report", "request", "traced", "differences", "measured", "syntax.diagnostics", "gradcli"},
     "gradcli": {"api", "request", "syntax.diagnostics"},  # gradcli/__init__.py, the public names
     "__main__": {"cli", "api", "request", "syntax.diagnostics", "gradcli"},
 }
@@ -48,6 +50,7 @@ ONLY = {
     "lark": lambda module: module in ("syntax.parse", "syntax.tables"),
     "rich": lambda module: room(module) == "report",
     "cupy": lambda module: module == "backends.cupy",
+    "jax": lambda module: room(module) == "emitting",
     "cupyx": lambda module: module == "backends.cupy",
     "typer": lambda module: room(module) in ("cli", "__main__"),
 }
@@ -151,6 +154,8 @@ WITHOUT = {
     ("jac", "models/guide/matmul.net", "--json"): {"rich"},
     ("explain", "models/guide/matmul.net", "--numbers"): {"rich"},
     ("gradcheck", "models/guide/matmul.net", "--json"): {"rich"},
+    ("bench", "models/guide/matmul.net", "--rounds", "1", "--json"): {"rich"},
+    ("profile", "models/guide/matmul.net", "--rounds", "1", "--json"): {"rich"},
 }
 
 LOADED = """

@@ -43,10 +43,15 @@ ELSEWHERE = {  # codes that no file shows on every machine, and where they are t
     "ENV002": "tests/backends/test_choose.py",
     "ENV003": "tests/backends/test_choose.py",
     "ENV004": "tests/cli/test_diff.py",
+    "ENV005": "tests/backends/test_cupy.py",
+    "ENV006": "tests/cli/test_bench.py",
+    "ENV007": "tests/emitting/test_jax.py",
     "ENV090": "tests/backends/test_numpy.py",
     "ENV091": "the shell: > /dev/full",
     "NUM008": "tests/ad/test_sparsity.py",
     "NUM095": "tests/cli/test_gradcheck.py",
+    "NUM097": "tests/cli/test_bench.py",
+    "NUM098": "tests/cli/test_profile.py",
     "SHP119": "tests/test_error_index.py",
 }
 
@@ -98,6 +103,7 @@ FILES: dict[str, dict[str, bytes]] = {
     "DAT105": {"x64.npy": saved(np.float64([1, 2]))},
     "DAT106": {"x16.npy": saved(np.float16([1, 2]))},
     "NUM040": {"golden.npz": archived(x=np.float32([0.14130163, 0.0026]))},
+    "NUM041": {"old.net": MODEL.replace("w * x + b", "b + x * w").encode()},
     "DAT111": {"model.net": "net f(x: f64) = x # Größe\n".encode("latin-1")},
 }
 COMMANDS = {

@@ -127,7 +127,7 @@ def refuse_without_derivative(graph: Graph, position: int) -> None:
     value = graph.inputs[position]
     if not value.aval.is_float:
         name = value.hint or f"input {position}"
-        raise fail("DIF001", f"{name} is {value.aval} and has no derivative", help="give it as floats")
+        raise fail("DIF001", f"{name} is {value.aval.text} and has no derivative", help="give it as floats")
 
 
 def _differentiate(

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradcli.ad.batch import batch, batched_values
@@ -224,11 +224,19 @@ def _more_inputs(loop: Loop, cond: Graph, held: Sequence[int], moving: Sequence[
 # ── batches ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def batched(args: tuple[Value, ...], has: tuple[bool, ...], size: Size, **params: Any) -> tuple[Value, ...]:
+Steer = Callable[[Value], Value]  # what all rows do, of what each would do
+
+
+def batched(
+    args: tuple[Value, ...], has: tuple[bool, ...], size: Size, *, steer: Steer | None = None, **params: Any
+) -> tuple[Value, ...]:
+    """Each row stops on its own, or all of them when `steer` says so."""
     loop = Loop(**params)
     count, consts, inits, slices = loop.operands(args)
     of_count, of_consts, of_inits, of_slices = loop.operands(has)
-    of_carry, alone = _batched_carry(loop, of_consts, of_inits, of_slices, bool(of_count))
+    if steer is not None and of_count:
+        count, of_count = steer(count), False
+    of_carry, alone = _batched_carry(loop, of_consts, of_inits, of_slices, bool(of_count), steer is not None)
     builder = args[0].builder
     inits = [_in_front(x, own, size) if want else x for x, own, want in zip(inits, of_inits, of_carry, strict=True)]
     slices = [_second(x) if own else x for x, own in zip(slices, of_slices, strict=True)]
@@ -238,7 +246,8 @@ def batched(args: tuple[Value, ...], has: tuple[bool, ...], size: Size, **params
     cond = loop.cond
     if cond is not None:
         stop = cond
-        cond = builder.derived(stop, what, lambda: batch(stop, [False, *of_consts, *of_carry], size, [alone]))
+        going = [False, *of_consts, *of_carry]
+        cond = builder.derived(stop, what, lambda: _steered(batch(stop, going, size, [alone]), steer))
     if alone:
         rows = [*of_consts, *of_carry, *of_slices]
         made = _each_on_its_own(builder, loop, body, cond, [count, consts, inits, slices], rows, size)
@@ -254,12 +263,21 @@ def batched(args: tuple[Value, ...], has: tuple[bool, ...], size: Size, **params
     return (*finals, *histories, *stacked, *taken)
 
 
+def _steered(cond: Graph, steer: Steer | None) -> Graph:
+    """A batch of conditions as one, where rows differ and something steers them."""
+    if steer is None or not cond.outputs[0].rank:
+        return cond
+    builder = Builder()
+    inputs = [builder.input(value.aval, value.hint) for value in cond.inputs]
+    return builder.finish([steer(*builder.inline(cond, inputs))])
+
+
 def _n_stacked(loop: Loop) -> int:
     return len(loop.body.outputs) - loop.carry
 
 
 def _batched_carry(
-    loop: Loop, of_consts: list[bool], of_inits: list[bool], of_slices: list[bool], of_count: bool
+    loop: Loop, of_consts: list[bool], of_inits: list[bool], of_slices: list[bool], of_count: bool, steered: bool
 ) -> tuple[list[bool], bool]:
     """Which carries differ over the batch, and whether the number of turns does: then all carries do."""
     of_carry = list(of_inits)
@@ -267,7 +285,7 @@ def _batched_carry(
         flags = batched_values(loop.body, [False, *of_consts, *of_carry, *of_slices])
         grown = [a or bool(flags[out.id]) for a, out in zip(of_carry, loop.body.outputs, strict=False)]
         alone = of_count
-        if loop.cond is not None:
+        if loop.cond is not None and not steered:
             alone = alone or bool(batched_values(loop.cond, [False, *of_consts, *of_carry])[loop.cond.outputs[0].id])
         if alone:
             grown = [True] * loop.carry

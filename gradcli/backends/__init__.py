@@ -1,4 +1,4 @@
-"""Where plans run. `choose` decides, without importing either backend; `cupy.py` alone imports CuPy."""
+"""Where plans run. `choose` decides, and imports CuPy only where it is about to run; `cupy.py` alone imports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gradcli.backends.threads import cores, start_single, threads_in_use
-from gradcli.syntax.diagnostics import ENVIRONMENT, fail
+from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError, fail
 
 __all__ = ["choose", "cores", "missing_cupy", "start_single", "threads_in_use"]
 
@@ -18,7 +18,8 @@ DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvidia0", "/de
 def choose(backend: str, device: int = 0) -> tuple[str, str]:
     """`("numpy" | "cupy", why)` for `backend` "auto", "numpy" or "cupy".
 
-    Raises ModelError (exit 3) where CuPy is asked for by name: ENV001 if it is not installed, ENV002 without a GPU.
+    Raises ModelError (exit 3) where CuPy is asked for by name: ENV001 if it is not installed, ENV002 without a GPU; and
+    ENV003 for a device beyond those that there are.
     """
     if backend == "numpy":
         return "numpy", "asked for"
@@ -31,7 +32,21 @@ def choose(backend: str, device: int = 0) -> tuple[str, str]:
             raise fail("ENV002", f"the backend cupy needs a GPU: {missing}",
                        help="`--backend numpy` runs on the processor", exit_code=ENVIRONMENT)  # fmt: skip
         return "cupy", f"asked for, device {device}"
-    return ("cupy", f"a GPU was found, device {device}") if missing is None else ("numpy", missing)
+    return ("numpy", missing) if missing is not None else _found(device)
+
+
+def _found(device: int) -> tuple[str, str]:
+    """Whether the GPU, of which there are traces, answers. Importing CuPy is work that the run would do anyway."""
+    from gradcli.backends.cupy import namespace
+
+    try:
+        namespace(device)
+    except ModelError as error:
+        (diagnostic,) = error.diagnostics
+        if diagnostic.code == "ENV003":  # asked for by its number
+            raise
+        return "numpy", "; ".join((diagnostic.message, *diagnostic.notes))
+    return "cupy", f"a GPU was found, device {device}"
 
 
 def missing_cupy() -> str | None:

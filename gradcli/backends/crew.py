@@ -12,7 +12,6 @@ from collections.abc import Callable
 from itertools import count
 from queue import SimpleQueue
 
-
 Work = Callable[[int, int], None]  # (lane, worker)
 
 

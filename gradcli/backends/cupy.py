@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gradcli.backends import INSTALL
-from gradcli.backends.program import Program, compile_plan, execute
+from gradcli.backends.functions import Functions, sent
+from gradcli.backends.program import Program, compile_plan, execute, refused
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Node
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError, fail
@@ -24,17 +26,46 @@ def run(plan: FlatPlan, inputs: Sequence[Any], device: int = 0) -> list[Array]:
     """The results of a plan, as NumPy arrays that are the caller's own; `inputs` are NumPy or CuPy arrays.
 
     Raises ModelError (exit 3): ENV001 without CuPy, ENV002 without a GPU that works, ENV003 for a device that does not
-    exist, ENV090 where its memory runs out; and as `numpy.run` where an operator refuses the data.
+    exist, ENV005 where CuPy or the GPU fails, ENV090 where its memory runs out; and as `numpy.run` where an operator
+    refuses the data.
     """
     cp = namespace(device)
+    key, xp = f"cupy:{device}", functions(cp, device)
+    try:
+        with cp.cuda.Device(device), _checked():
+            program: Program | None = plan.compiled.get(key)
+            if program is None:
+                program = plan.compiled[key] = compile_plan(plan, xp, lambda node: _load(cp, node))
+            results = execute(program, [sent(cp, array) for array in inputs], xp)
+            return [cp.asnumpy(array) for array in results]
+    except ModelError:
+        raise
+    except MemoryError as error:  # of what is moved there and back; steps have said where they are
+        raise refused(error, None) from None
+    except Exception as error:
+        if not _of_cupy(error):
+            raise
+        raise fail("ENV005", "CuPy failed on this GPU", notes=[str(error).splitlines()[0]],
+                   help="`--backend numpy` runs on the processor", exit_code=ENVIRONMENT) from None  # fmt: skip
+
+
+def _of_cupy(error: Exception) -> bool:
+    """Whether it tells of CUDA, its libraries or its compiler, not of this program."""
+    package = type(error).__module__.partition(".")[0]
+    return bool(str(error)) and (package in ("cupy", "cupy_backends") or "CuPy failed to load" in str(error))
+
+
+@cache
+def functions(cp: Any, device: int) -> Functions:
+    """What operators are given; arrays that it holds lie on the device."""
+    return Functions(cp)
+
+
+def free_memory(device: int = 0) -> int:
+    """Bytes that a plan can take on the device: those that are free, and those that CuPy keeps to give again."""
+    cp = namespace(device)
     with cp.cuda.Device(device):
-        key = f"cupy:{device}"
-        program: Program | None = plan.compiled.get(key)
-        if program is None:
-            program = plan.compiled[key] = compile_plan(plan, cp, lambda node: _load(cp, node))
-        with _checked():
-            results = execute(program, [cp.asarray(array) for array in inputs], cp)
-        return [cp.asnumpy(array) for array in results]
+        return int(cp.cuda.runtime.memGetInfo()[0]) + int(cp.get_default_memory_pool().free_bytes())
 
 
 def _checked() -> AbstractContextManager[Any]:
@@ -43,6 +74,15 @@ def _checked() -> AbstractContextManager[Any]:
 
     made: AbstractContextManager[Any] = errstate(linalg="raise")
     return made
+
+
+def describe(device: int = 0) -> str:
+    """`NVIDIA H200, CUDA 13.2, a driver for 13.0`"""
+    runtime = namespace(device).cuda.runtime
+    name = bytes(runtime.getDeviceProperties(device)["name"]).decode("utf-8", "replace")
+    numbers = (runtime.runtimeGetVersion(), runtime.driverGetVersion())
+    cuda, driver = (f"{number // 1000}.{number % 1000 // 10}" for number in numbers)
+    return f"{name}, CUDA {cuda}, a driver for {driver}"
 
 
 def namespace(device: int = 0) -> Any:
@@ -81,4 +121,4 @@ def _load(cp: Any, node: Node) -> Any:
     import numpy as np
 
     dtype = NUMPY_NAMES[node.outs[0].dtype]
-    return cp.asarray(np.frombuffer(node.params["data"], dtype).reshape(node.params["shape"]))
+    return sent(cp, np.frombuffer(node.params["data"], dtype).reshape(node.params["shape"]))

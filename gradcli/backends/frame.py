@@ -1,8 +1,8 @@
 """A plan with memory: what runs, again and again, without allocating.
 
 A `Frame` owns an arena and holds one call for each step, with its operands and its result bound where they are the same
-arrays in every run; only inputs, results and what operators allocate themselves are looked up in `slots`. One run uses a
-frame at a time.
+arrays in every run; only inputs, results and what operators allocate themselves are looked up in `slots`. A frame is in
+one run at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.ir.aval import NUMPY_NAMES, Aval
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
 from gradcli.plan.arena import ALIGNED
 from gradcli.plan.plan import Blocks, Call, Plan
@@ -85,9 +86,9 @@ class Frame:
         self.slot[value.id] = self.shared[home.storage]
         return self.slot[value.id]
 
-    def array(self, storage: int, aval: Aval, *lead: int) -> Array:
+    def array(self, storage: int, aval: Aval) -> Array:
         """An array in the arena."""
-        shape = (*lead, *aval.shape)
+        shape = tuple(map(definite, aval.shape))
         return np.ndarray(shape, NUMPY_NAMES[aval.dtype], self.arena, self.plan.storages[storage].place)
 
     def fetch(self, values: Sequence[Value]) -> Callable[[], Sequence[Array]]:
@@ -158,9 +159,7 @@ class Frame:
 
     def bind_region(self, step: Blocks) -> None:
         sums = [output.value for output in step.region.outputs if output.axis is None]
-        partials = [
-            [self.array(n, value.aval) for n, value in zip(lane, sums, strict=True)] for lane in step.partial
-        ]
+        partials = [[self.array(n, value.aval) for n, value in zip(lane, sums, strict=True)] for lane in step.partial]
         outs = [output.value for output in step.region.outputs]
         for value in outs:
             self.room(value)
@@ -213,9 +212,7 @@ def _write(write: Callable[..., Any], fetch: Callable[[], Sequence[Array]]) -> N
     write(*fetch())
 
 
-def _write_there(
-    write: Callable[..., Any], fetch: Callable[[], Sequence[Array]], slots: list[Any], slot: int
-) -> None:
+def _write_there(write: Callable[..., Any], fetch: Callable[[], Sequence[Array]], slots: list[Any], slot: int) -> None:
     write(*fetch(), out=slots[slot])
 
 

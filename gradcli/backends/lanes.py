@@ -31,9 +31,7 @@ class Kit:
 class Lanes:
     """`run(ins, outs)`: arrays of the region's inputs and outputs, the latter written to."""
 
-    def __init__(
-        self, step: Blocks, partials: list[list[Array]], workers: int, frame: Callable[[Plan], Frame]
-    ) -> None:
+    def __init__(self, step: Blocks, partials: list[list[Array]], workers: int, frame: Callable[[Plan], Frame]) -> None:
         region = step.region
         self.step = step
         self.partials = partials

@@ -35,9 +35,14 @@ def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
         frame = Frame(plan, workers)
     results = [empty(value) for value in plan.graph.outputs]
     with np.errstate(all="ignore"), ONE_THREAD if plan.blas else NOTHING:
-        frame.run([np.asarray(array) for array in inputs], results)
+        frame.run([array if type(array) is np.ndarray else _here(array) for array in inputs], results)
     frames.append(frame)  # not after a failure, which may have left it in the middle
     return results
+
+
+def _here(array: Any) -> Array:
+    """An array of this process, also of one that a GPU holds."""
+    return np.asarray(array.get() if hasattr(array, "__cuda_array_interface__") else array)
 
 
 def run_flat(plan: FlatPlan, inputs: Sequence[Any]) -> list[Array]:

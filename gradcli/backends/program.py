@@ -98,9 +98,10 @@ def refused(error: Exception, node: Node | None) -> Exception:
         return fail(error.code, error.message, span_of(node), help=error.help)
     if not isinstance(error, MemoryError):
         return error
+    whose = "the GPU" if type(error).__module__.startswith("cupy") else "this machine"
     return fail(
         "ENV090",
-        "the memory of this machine ran out while the model was running",
+        f"the memory of {whose} ran out while the model was running",
         span_of(node),
         label=", ".join(str(out.aval) for out in node.outs) if node is not None else "",
         help="a smaller model or batch, or `--dtype f32`",

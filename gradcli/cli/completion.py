@@ -16,6 +16,8 @@ WORDS = {
         "jac": f"{FORMATS} svg",
         "hess": f"{FORMATS} svg",
         "gradcheck": "table plain json",
+        "bench": "table plain json",
+        "profile": "table plain json csv speedscope",
     }
 }
 STAGES = "ast graph grad optimized"

@@ -6,26 +6,28 @@ from typing import Annotated
 import typer
 
 from gradcli.cli.options import (
+    FINDINGS,
     Atol,
     Data,
     Engine,
+    Json,
     Model,
     Rtol,
     Ulps,
     Voice,
     chosen_format,
+    const_option,
+    dtype_option,
     finite,
-    one_of,
+    format_option,
     option,
     request_of,
 )
 from gradcli.cli.speak import settle
-from gradcli.differences import Tolerance
-from gradcli.report.differences import difference_json, difference_text
+from gradcli.differences import Part, Tolerance
+from gradcli.report.differences import difference_findings, difference_json, difference_text
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, NO, fail
-
-FORMATS = ("full", "json")
 
 
 def diff_verb(
@@ -38,17 +40,13 @@ def diff_verb(
         str, typer.Argument(metavar="B", help="What A is compared with: another of its kind.", show_default=False)
     ],
     net: Annotated[str | None, option("--net", metavar="NAME", panel="Model", help="The entry net of both.")] = None,
-    const: Annotated[
-        list[str] | None,
-        option("-c", "--const", metavar="NAME=VALUE", panel="Model", help="Override a const or dim (repeatable)."),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        option("--dtype", metavar="f16|f32|f64", callback=one_of("--dtype", ("f16", "f32", "f64")), panel="Model",
-               help="Run the models' floats in that type."),
-    ] = None,
+    const: Annotated[list[str] | None, const_option("Model")] = None,
+    dtype: Annotated[str | None, dtype_option("Model")] = None,
     structure: Annotated[
         bool, option("--structure", panel="Comparison", help="Compare the text only, without data.")
+    ] = False,
+    numbers: Annotated[
+        bool, option("--numbers", panel="Comparison", help="Compare values and gradients only, whatever the text.")
     ] = False,
     wrt: Annotated[
         str | None, option("--wrt", metavar="NAMES", panel="Comparison", help="Compare gradients by these only.")
@@ -58,10 +56,9 @@ def diff_verb(
     ulps: Ulps = None,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", FORMATS), panel="Output",
-               help="full or json."),
+        format_option(FINDINGS, "full, oneline, json, github (annotations) or sarif."),
     ] = None,
-    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
+    json: Json = False,
     *,
     data: Data,
     engine: Engine,
@@ -78,6 +75,7 @@ def diff_verb(
     Examples:
     gradcli diff old.net new.net
     gradcli diff HEAD~1:model.net model.net --structure
+    gradcli diff main:model.net model.net --numbers --format github
     gradcli diff golden.npz gradients.npz --ulps 4
     """
     settle(voice)
@@ -86,12 +84,21 @@ def diff_verb(
     chosen = chosen_format(form, json=json) or "full"
     if left == right == "-":
         raise fail("USE005", "standard input can be read once only", help="name one of the two")
+    if structure and numbers:
+        raise fail("USE005", "`--structure` and `--numbers` leave nothing to compare", help="leave out one of them")
     from gradcli import api
 
     api.start_single()
-    found = api.diff(left, right, request, Tolerance(rtol, atol, ulps), structure_only=structure)
-    if chosen == "json":
+    part: Part = "structure" if structure else "numbers" if numbers else "all"
+    found = api.diff(left, right, request, Tolerance(rtol, atol, ulps), part)
+    if chosen == "full":
+        sys.stdout.write(difference_text(found, color=colored(voice.color, sys.stdout), quiet=voice.quiet))
+    elif chosen == "json":
         sys.stdout.write(difference_json(found))
     else:
-        sys.stdout.write(difference_text(found, color=colored(voice.color, sys.stdout), quiet=voice.quiet))
+        from gradcli import __version__
+        from gradcli.report.forms import as_findings
+
+        said = [(found.right, diagnostic) for diagnostic in difference_findings(found)]
+        sys.stdout.write(as_findings(said, chosen, __version__))
     return DONE if found.equal else NO

@@ -4,19 +4,7 @@ import shutil
 import sys
 from typing import Annotated
 
-from gradcli.cli.options import (
-    Data,
-    Engine,
-    Model,
-    Order,
-    Selection,
-    Voice,
-    Weighting,
-    chosen_format,
-    one_of,
-    option,
-    request_of,
-)
+from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option, one_of, option
 from gradcli.cli.speak import notes, settle
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, fail
@@ -26,12 +14,7 @@ MODES = ("reverse", "forward")
 
 
 def explain_verb(
-    model: Model,
-    selection: Selection,
-    weighting: Weighting,
-    order: Order,
-    data: Data,
-    engine: Engine,
+    question: Question,
     voice: Voice,
     mode: Annotated[
         str,
@@ -48,10 +31,9 @@ def explain_verb(
     ] = False,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", EXPLAIN_FORMATS), panel="Output",
-               help="text (the default), md (Markdown), latex (a document) or json."),
+        format_option(EXPLAIN_FORMATS, "text (the default), md (Markdown), latex (a document) or json."),
     ] = None,
-    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
+    json: Json = False,
     precision: Annotated[
         int | None, option("--precision", metavar="N", min=1, max=17, panel="Output", help="Digits of numbers.")
     ] = None,
@@ -69,12 +51,11 @@ def explain_verb(
     settle(voice)
     if tangent and mode != "forward":
         raise fail("USE005", "`--tangent` is of forward mode", help="add `--mode forward`")
-    if weighting.sens and mode == "forward":
+    if question.weighting.sens and mode == "forward":
         raise fail("USE005", "`--sens` is of reverse mode", help="leave out one of `--sens` and `--mode forward`")
     chosen = chosen_format(form, json=json) or "text"
-    given = {**selection.request(), **weighting.request(), **order.request()}
-    request = request_of(model, data, engine, along=tuple(tangent or ()), **given)
-    file = model.file()
+    request = question.request(along=tuple(tangent or ()))
+    file = question.model.file()
     from gradcli import api
 
     made = api.explain(file, request, mode="forward" if mode == "forward" else "reverse", numbers=numbers)

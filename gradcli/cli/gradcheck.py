@@ -3,19 +3,7 @@
 import sys
 from typing import Annotated
 
-from gradcli.cli.options import (
-    Data,
-    Engine,
-    Model,
-    Order,
-    Selection,
-    Voice,
-    Weighting,
-    chosen_format,
-    one_of,
-    option,
-    request_of,
-)
+from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option, option
 from gradcli.cli.speak import notes, settle
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, NO
@@ -24,12 +12,7 @@ FORMATS = ("table", "plain", "json")
 
 
 def gradcheck_verb(
-    model: Model,
-    selection: Selection,
-    weighting: Weighting,
-    order: Order,
-    data: Data,
-    engine: Engine,
+    question: Question,
     voice: Voice,
     seed: Annotated[
         int, option("--seed", metavar="N", min=0, panel="Derivative", help="Of what is drawn at random; 0 by default.")
@@ -41,10 +24,9 @@ def gradcheck_verb(
     ] = None,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", FORMATS), panel="Output",
-               help="table (on a terminal), plain (elsewhere) or json."),
+        format_option(FORMATS, "table (on a terminal), plain (elsewhere) or json."),
     ] = None,
-    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
+    json: Json = False,
 ) -> int:  # fmt: skip
     """
     Holds the gradients of a model against central differences.
@@ -60,8 +42,8 @@ def gradcheck_verb(
     """
     settle(voice)
     chosen = chosen_format(form, json=json) or ("table" if sys.stdout.isatty() else "plain")
-    request = request_of(model, data, engine, **selection.request(), **weighting.request(), **order.request())
-    file = model.file()
+    request = question.request()
+    file = question.model.file()
     from gradcli import api
     from gradcli.report import gradchecks
     from gradcli.report.progress import Bar

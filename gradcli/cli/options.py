@@ -79,6 +79,20 @@ def pairs(option_name: str, given: Sequence[str]) -> tuple[tuple[str, str], ...]
     return tuple(found)
 
 
+def format_option(formats: Sequence[str], help: str) -> Any:
+    return option("--format", metavar="FORMAT", callback=one_of("--format", formats), panel="Output", help=help)
+
+
+def const_option(panel: str) -> Any:
+    return option("-c", "--const", metavar="NAME=VALUE", panel=panel, help="Override a const or dim (repeatable).")
+
+
+def dtype_option(panel: str) -> Any:
+    help = "Run the model's floats in that type."
+    return option("--dtype", metavar="|".join(DTYPES), callback=one_of("--dtype", DTYPES), panel=panel, help=help)
+
+
+Json = Annotated[bool, option("--json", panel="Output", help="The same as --format json.")]
 Rtol = Annotated[float | None, option("--rtol", metavar="R", min=0.0, panel="Comparison", help="Relative tolerance.")]
 Atol = Annotated[float | None, option("--atol", metavar="A", min=0.0, panel="Comparison", help="Absolute tolerance.")]
 Ulps = Annotated[
@@ -102,15 +116,8 @@ class Model:
         ),
     ] = None
     net: Annotated[str | None, option("--net", metavar="NAME", panel="Model", help="The entry net.")] = None
-    const: Annotated[
-        list[str] | None,
-        option("-c", "--const", metavar="NAME=VALUE", panel="Model", help="Override a const or dim (repeatable)."),
-    ] = None
-    dtype: Annotated[
-        str | None,
-        option("--dtype", metavar="|".join(DTYPES), callback=one_of("--dtype", DTYPES), panel="Model",
-               help="Run the model's floats in that type."),
-    ] = None  # fmt: skip
+    const: Annotated[list[str] | None, const_option("Model")] = None
+    dtype: Annotated[str | None, dtype_option("Model")] = None
 
     def file(self) -> ModelFile:
         """Raises ModelError USE004 without a model, USE005 with two."""
@@ -194,7 +201,7 @@ class Output:
         option("--format", metavar="FORMAT", panel="Output",
                help="table (on a terminal), plain (elsewhere), json, jsonl, csv."),
     ] = None  # fmt: skip
-    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False
+    json: Json = False
     output: Annotated[
         str | None,
         option("-o", "--output", metavar="FILE", panel="Output",
@@ -273,6 +280,23 @@ class Order:
         return {"order": self.order}
 
 
+@record
+class Question:
+    """Which gradients of which model, on which data, and where: what `gradcheck`, `trace` and `explain` are about."""
+
+    model: Model
+    selection: Selection
+    weighting: Weighting
+    order: Order
+    data: Data
+    engine: Engine
+
+    def request(self, **rest: Any) -> Request:
+        """Raises ModelError USE003 or USE005 where options disagree."""
+        given = {**self.selection.request(), **self.weighting.request(), **self.order.request()}
+        return request_of(self.model, self.data, self.engine, **given, **rest)
+
+
 def request_of(model: Model, data: Data | None = None, engine: Engine | None = None, **rest: Any) -> Request:
     """The `Request` that groups of options make together. Raises ModelError USE003 or USE005."""
     given: dict[str, Any] = {"net": model.net, "consts": pairs("-c", model.const or ()), "dtype": model.dtype}
@@ -292,26 +316,42 @@ def request_of(model: Model, data: Data | None = None, engine: Engine | None = N
 
 
 def takes(function: Callable[..., int]) -> Callable[..., int]:
-    """`function` with the fields of its groups as its own parameters, as Typer wants them."""
-    groups: dict[str, Any] = {
-        name: kind for name, kind in inspect.get_annotations(function).items() if hasattr(kind, "__match_args__")
-    }
+    """`function` with the fields of its groups, and of groups in these, as its own parameters, as Typer wants them."""
+    groups = {name: kind for name, kind in inspect.get_annotations(function).items() if _is_group(kind)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name not in groups:
-            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-            continue
-        types = inspect.get_annotations(groups[name])
-        for field in inspect.signature(groups[name]).parameters.values():
-            parameters.append(field.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=types[field.name]))
+        own = [parameter] if name not in groups else _parameters(groups[name])
+        parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
 
     def command(**given: Any) -> int:
-        grouped = {
-            name: kind(**{field: given.pop(field) for field in kind.__match_args__}) for name, kind in groups.items()
-        }
+        grouped = {name: _filled(kind, given) for name, kind in groups.items()}
         return function(**given, **grouped)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__, command.__name__ = function.__doc__, function.__name__
     return command
+
+
+def _is_group(kind: Any) -> bool:
+    return hasattr(kind, "__match_args__")
+
+
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    types = inspect.get_annotations(group)
+    fields = inspect.signature(group).parameters.values()
+    return [
+        each
+        for field in fields
+        for each in (
+            _parameters(types[field.name])
+            if _is_group(types[field.name])
+            else [field.replace(annotation=types[field.name])]
+        )
+    ]
+
+
+def _filled(group: Any, given: dict[str, Any]) -> Any:
+    """The group, with what it takes out of `given`."""
+    types = inspect.get_annotations(group)
+    return group(**{name: _filled(types[name], given) if _is_group(types[name]) else given.pop(name) for name in types})

@@ -121,8 +121,7 @@ def _compare(comparison: Comparison, path: str, form: str, voice: Voice) -> int:
 
 
 def _say_how(result: Result) -> None:
-    threads = f"{result.threads} thread{'' if result.threads == 1 else 's'}"
-    say(f"backend: {result.backend}, {threads}{f' ({result.why_backend})' if result.why_backend else ''}")
+    say(f"backend: {result.ran_on}{f' ({result.why_backend})' if result.why_backend else ''}")
     if result.mode:
         say(f"mode: {result.mode}")
 

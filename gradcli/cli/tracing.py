@@ -3,19 +3,7 @@
 import sys
 from typing import Annotated
 
-from gradcli.cli.options import (
-    Data,
-    Engine,
-    Model,
-    Order,
-    Selection,
-    Voice,
-    Weighting,
-    chosen_format,
-    one_of,
-    option,
-    request_of,
-)
+from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option, option
 from gradcli.cli.speak import notes, settle
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, NO, fail
@@ -24,12 +12,7 @@ FORMATS = ("plain", "json", "svg")
 
 
 def trace_verb(
-    model: Model,
-    selection: Selection,
-    weighting: Weighting,
-    order: Order,
-    data: Data,
-    engine: Engine,
+    question: Question,
     margins: Annotated[
         bool,
         option("--margins", panel="Output",
@@ -37,10 +20,9 @@ def trace_verb(
     ] = False,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", FORMATS), panel="Output",
-               help="plain, json, or with --margins svg: the gradients layer by layer, drawn."),
+        format_option(FORMATS, "plain, json, or with --margins svg: the gradients layer by layer, drawn."),
     ] = None,
-    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
+    json: Json = False,
     full: Annotated[bool, option("--full", panel="Output", help="Every step of a long path.")] = False,
     *,
     voice: Voice,
@@ -61,10 +43,7 @@ def trace_verb(
     chosen = chosen_format(form, json=json) or "plain"
     if chosen == "svg" and not margins:
         raise fail("USE005", "`--format svg` draws near misses", help="add `--margins`")
-    if engine.backend == "cupy":
-        raise fail("USE005", "`trace` runs on NumPy, and `--backend cupy` asks for CuPy", help="leave out --backend")
-    chosen_by = {**selection.request(), **weighting.request(), **order.request()}
-    request = request_of(model, data, engine, **chosen_by)
+    request = question.request()
     from gradcli import api
     from gradcli.report import trace as report
     from gradcli.report.progress import Bar
@@ -73,7 +52,7 @@ def trace_verb(
     with Bar(
         sys.stderr, enabled=sys.stderr.isatty() and not voice.quiet, color=colored(voice.color, sys.stderr)
     ) as bar:
-        found = api.trace(model.file(), request, margins=margins, on_start=bar.start, on_step=bar.advance)
+        found = api.trace(question.model.file(), request, margins=margins, on_start=bar.start, on_step=bar.advance)
     warned = notes(found.notes, voice)
     if chosen == "json":
         sys.stdout.write(report.document(found))

@@ -6,7 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from gradcli.cli.options import FINDINGS, Engine, Model, Voice, chosen_format, model_file, one_of, option, request_of
+from gradcli.cli.options import (
+    FINDINGS,
+    Engine,
+    Json,
+    Model,
+    Voice,
+    chosen_format,
+    const_option,
+    dtype_option,
+    format_option,
+    model_file,
+    option,
+    request_of,
+)
 from gradcli.cli.speak import settle
 from gradcli.report.checks import case_text, check_text, findings_text, tests_text
 from gradcli.report.signs import colored
@@ -26,24 +39,16 @@ def check_verb(
         str | None, option("-e", "--expr", metavar="EXPR", panel="Model", help="An expression instead of a file.")
     ] = None,
     net: Annotated[str | None, option("--net", metavar="NAME", panel="Model", help="Check this net only.")] = None,
-    const: Annotated[
-        list[str] | None,
-        option("-c", "--const", metavar="NAME=VALUE", panel="Model", help="Override a const or dim (repeatable)."),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        option("--dtype", metavar="f16|f32|f64", callback=one_of("--dtype", ("f16", "f32", "f64")), panel="Model",
-               help="Run the model's floats in that type."),
-    ] = None,
+    const: Annotated[list[str] | None, const_option("Model")] = None,
+    dtype: Annotated[str | None, dtype_option("Model")] = None,
     shapes: Annotated[
         bool, option("--shapes", panel="Output", help="Print every line with the shapes that it was proved to have.")
     ] = False,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", FINDINGS), panel="Output",
-               help="full, oneline, json, github (annotations) or sarif."),
+        format_option(FINDINGS, "full, oneline, json, github (annotations) or sarif."),
     ] = None,
-    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
+    json: Json = False,
     *,
     voice: Voice,
 ) -> int:  # fmt: skip
@@ -120,21 +125,13 @@ def test_verb(
     match: Annotated[
         str | None, option("-k", "--match", metavar="TEXT", panel="Cases", help="Only cases whose title holds TEXT.")
     ] = None,
-    const: Annotated[
-        list[str] | None,
-        option("-c", "--const", metavar="NAME=VALUE", panel="Cases", help="Override a const or dim (repeatable)."),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        option("--dtype", metavar="f16|f32|f64", callback=one_of("--dtype", ("f16", "f32", "f64")), panel="Cases",
-               help="Run the models' floats in that type."),
-    ] = None,
+    const: Annotated[list[str] | None, const_option("Cases")] = None,
+    dtype: Annotated[str | None, dtype_option("Cases")] = None,
     form: Annotated[
         str | None,
-        option("--format", metavar="FORMAT", callback=one_of("--format", TEST_FORMATS), panel="Output",
-               help="plain, json or jsonl."),
+        format_option(TEST_FORMATS, "plain, json or jsonl."),
     ] = None,
-    json: Annotated[bool, option("--json", panel="Output", help="The same as --format json.")] = False,
+    json: Json = False,
     junit: Annotated[
         str | None, option("--junit", metavar="FILE", panel="Output", help="Write JUnit XML, too.")
     ] = None,

@@ -39,6 +39,8 @@ VERBS = {
         Verb(
             "show", "gradcli.cli.understanding", "Understanding", "a stage of the compiler: ast, graph, grad, optimized"
         ),
+        Verb("bench", "gradcli.cli.measuring", "Understanding", "how long a gradient takes, against eager and JAX"),
+        Verb("profile", "gradcli.cli.measuring", "Understanding", "where the time goes: each line, each step"),
         Verb(
             "ops", "gradcli.cli.understanding", "Understanding", "the operators, with their derivatives and conventions"
         ),

@@ -196,6 +196,11 @@ _PAGES = (
           "another shape or dtype, differ too.",
           "gradcli grad model.net --check golden.npz",
           "gradcli grad model.net --check golden.npz --rtol 1e-2"),
+    Entry("NUM041", "the text of a model is not what it was",
+          "`diff` names each line, input, param, net and const that one model has and the other has not, or has otherwise. "
+          "Formatting, comments and local names do not count. Where only numbers matter, `--numbers` compares these.",
+          "gradcli diff old.net model.net --structure --format oneline",
+          "gradcli diff old.net model.net --numbers"),
     Entry("DAT101", "data is missing", "An input is fed by `-i`, `--inputs`, an `input` item with `= …`, or its default.",
           "gradcli grad -e 'x * y' -i x=1",
           "gradcli grad -e 'x * y' -i x=1 -i y=2"),

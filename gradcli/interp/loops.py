@@ -8,15 +8,17 @@ rest rolled.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gradcli.interp import bodies, expressions, static
-from gradcli.interp.rolling import Block, Changed, Loop, NotRolled, roll
+from gradcli.interp.rolling import Block, Changed, Loop, NotRolled, keeps, roll
 from gradcli.interp.scope import Frame
 from gradcli.interp.values import Arr, LoopInt, Poisoned, describe, is_number
 from gradcli.ir.dims import Poly, Size, known
+from gradcli.record import replace
 from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import ModelError, fail
+from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, fail
 
 if TYPE_CHECKING:
     from gradcli.interp.elaborate import Elaborator
@@ -25,6 +27,7 @@ ROLLED_FROM = 9  # turns; fewer are cheaper when they are written out
 MAX_WRITTEN = 10_000  # turns of one loop that are written out
 ALL_WRITTEN = 50_000  # of all loops together, inner ones in every turn of the outer
 MAX_TURNS = 1_000_000_000  # of a loop that is rolled
+ROOM = "with `while` a name keeps one shape: make room for the most there can be, and write into it by index"
 FIRST_TURNS = 4  # that may change what a loop carries, each a name that waits for another
 
 
@@ -56,10 +59,12 @@ def _roll_whole(loop: Loop, start: Size, stop: Size) -> None:
         except Changed as changed:
             if changed.name in taken:
                 raise ModelError(changed.errors) from None
+            if not keeps(loop, start, stop, taken, changed):
+                raise ModelError([replace(error, help=ROOM) for error in changed.errors]) from None
             taken[changed.name] = changed.made
         except NotRolled as refused:
             if loop.statement.cond is not None:
-                raise ModelError(refused.errors) from None
+                raise ModelError([_because_of_while(loop.statement, error) for error in refused.errors]) from None
             raise _written_out_only(loop.statement, stop - start) from None
 
 
@@ -81,6 +86,17 @@ def _roll_rest(loop: Loop, start: int, stop: int) -> None:
                 raise ModelError(refused.errors) from None
             break
     _write_out(ctx, frame, statement, range(start, stop), block)
+
+
+def _because_of_while(statement: ast.For, error: Diagnostic) -> Diagnostic:
+    """Where a loop's variable would have to be known, that it is not is for the condition's sake."""
+    var, cond = statement.var.id, statement.cond
+    of_it = error.span is not None and re.search(rf"\b{re.escape(var)}\b", error.span.text)
+    if error.code != "SHP110" or cond is None or not (of_it or "not i64" in error.message):
+        return error
+    label = Label(cond.span, f"with `while` the body is kept once, and `{var}` is data in it")
+    help = f"without `while` the turns are written out, and `{var}` is known in each"
+    return replace(error, others=(*error.others, label), help=help)
 
 
 def _written_out_only(statement: ast.For, turns: Size) -> ModelError:

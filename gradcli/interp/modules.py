@@ -114,6 +114,7 @@ def _read(source: Source, base: Path, prefix: str = "") -> Scope:
                 scope.dims[item.name.id] = item
             case ast.Input():
                 errors.extend(_twice(seen, "input", item.name))
+                errors.extend(hides(item.name))
                 scope.inputs[item.name.id] = item
             case ast.Case():
                 scope.cases.append(item)

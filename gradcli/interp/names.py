@@ -95,7 +95,7 @@ def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
         return ctx.const(scope, name)
     if name in scope.imports:
         return ModuleV(scope.imports[name][1], name)
-    if name in scope.inputs and frame.sees_inputs:
+    if name in scope.inputs and _sees_inputs(frame):
         return ctx.file_input(scope, name, node.span)
     if name in DTYPES:
         return CastV(name)
@@ -113,6 +113,13 @@ def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
     raise unknown_name(ctx, frame, node)
 
 
+def _sees_inputs(frame: Frame) -> bool:
+    """Whether it is the body of a case, or of a net inside one."""
+    while frame.enclosing is not None:
+        frame = frame.enclosing
+    return frame.sees_inputs
+
+
 def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
     scope = frame.scope
     words: list[str] = [*scope.nets, *scope.consts, *scope.dims, *scope.imports]
@@ -122,7 +129,7 @@ def unknown_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> ModelError:
         words.extend(around.names)
         words.extend(around.dims)
         around = around.enclosing
-    if frame.sees_inputs:
+    if _sees_inputs(frame):
         words.extend(scope.inputs)
     if node.id in RANDOM:
         return fail(

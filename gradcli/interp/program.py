@@ -121,6 +121,8 @@ class Program:
         if name is not None:
             if name in nets:
                 return nets[name]
+            if not name:
+                raise fail("NAM009", "the name of the net is empty", notes=[_list_nets(nets)], help="leave out `--net`")
             guess = nearest(name, nets)
             raise fail(
                 "NAM009",

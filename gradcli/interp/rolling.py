@@ -26,7 +26,7 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Size, name_of
 from gradcli.ir.graph import Builder, Graph, Value
 from gradcli.ir.primitive import ShapeError, primitive
-from gradcli.record import record
+from gradcli.record import record, replace
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Label, ModelError, fail
 
@@ -136,6 +136,28 @@ def roll(loop: Loop, start: Size, stop: Size, taken: Mapping[str, Sequence[Arr]]
     outer.builder.spans = (statement.span,)
     made = outer.builder.emit(primitive("scan"), [*map(outer.lift, consts), *inits], params)
     _bind(loop, carried, after, made)
+
+
+def keeps(loop: Loop, start: Size, stop: Size, taken: Mapping[str, Sequence[Arr]], changed: Changed) -> bool:
+    """Whether a further turn keeps what the first turn has made of a name, so that the loop may begin with that."""
+    ctx, outer = loop.ctx, loop.ctx.region
+    carried = [_settled(ctx, c, taken.get(c.name, ())) for c in _carried(loop)]
+    carried = [replace(c, leaves=changed.made) if c.name == changed.name else c for c in carried]
+    saved = _Saved(ctx, loop.frame)
+    try:
+        _enter(loop, carried, start, stop)
+        loop.block(ctx, loop.frame, loop.statement.body)
+        for c in carried:
+            if c.name == changed.name:
+                _after(ctx, loop.frame, c)
+    except Changed:
+        return False
+    except (NotRolled, ModelError, ShapeError, Poisoned):
+        pass  # something else is wrong then
+    finally:
+        ctx.region = outer
+        saved.restore()
+    return True
 
 
 def _bind(

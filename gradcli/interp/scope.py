@@ -77,7 +77,7 @@ class Frame:
     enclosing: Frame | None = None
     enclosing_limit: int = 0  # bindings of `enclosing` with a later serial were made after the net was defined
     net: ast.Net | None = None
-    sees_inputs: bool = False  # the file's inputs: in a case, not in nets, nor in those a case defines
+    sees_inputs: bool = False  # the file's inputs: a case, and so the nets inside it
     names: dict[str, Binding] = field(default_factory=dict)
     dims: dict[str, tuple[Size, Span]] = field(default_factory=dict)
     renames: dict[Name, Size] = field(default_factory=dict)  # named dims of this frame → the caller's

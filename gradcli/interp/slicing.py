@@ -68,17 +68,30 @@ def _symbolic_slice(start: Size | None, stop: Size | None, step: int, size: Size
         return 0, size, 1
     if _surely_empty(start, stop, step):
         return 0, 0, step
+    if stop is None and (found := _to_the_end(start, step, size)) is not None:
+        return (*found, step)
     first = absolute(start, 0 if step > 0 else size - 1)
     last = absolute(stop, size if step > 0 else -1)
     length = last - first if step > 0 else first - last
     if not sizes.at_least(length, 0, "a slice"):
         return first, 0, step
-    count = sizes.divide(length, abs(step), "a slice with a step")
-    if count is None:
-        count = -(-int(length) // abs(step)) if not isinstance(length, Poly) else None
+    count = sizes.divide_up(length, abs(step), "a slice with a step")
     if count is None:
         raise ShapeError("SHP108", f"a step of {step} does not divide {length} for any size", (0,))
     return first, count, step
+
+
+def _to_the_end(start: Size | None, step: int, size: Size) -> tuple[Size, Size] | None:
+    """Start and count of `x[1::2]`, `x[-2::-2]`: a dim that ends before the start leaves nothing, and the count is 0
+    there, too, as long as it ends less than a step before. Needs no condition but that the step divides."""
+    if isinstance(start, Poly) or abs(step) == 1:
+        return None
+    away = start if step > 0 else None if start is None else -1 - start  # from the end that it begins at
+    length = size - (away or 0)
+    if (away is not None and away < 0) or not sizes.never_below(length, 1 - abs(step)):
+        return None
+    count = sizes.divide_up(length, abs(step), "a slice with a step")
+    return None if count is None else (away or 0 if step > 0 else length - 1, count)
 
 
 def _surely_empty(start: Size | None, stop: Size | None, step: int) -> bool:

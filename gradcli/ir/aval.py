@@ -38,6 +38,11 @@ class Aval:
     def is_float(self) -> bool:
         return self.dtype in FLOATS
 
+    @property
+    def text(self) -> str:
+        """As the language writes it: of a scalar the dtype alone."""
+        return str(self) if self.shape else self.dtype
+
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 

@@ -197,6 +197,11 @@ def assume(text: str, why: str = "", *, of: str = "", bound: Fraction | int = 0)
     return True
 
 
+def assumed(text: str) -> bool:
+    """Whether a condition is recorded."""
+    return any(known.text == text for known in _recorder.get() or ())
+
+
 def equal(a: Size, b: Size, why: str = "") -> bool:
     """Whether two sizes agree: surely, or under a condition that is recorded."""
     if a == b:
@@ -222,6 +227,12 @@ def never_zero(difference: Poly) -> bool:
     """Sizes are ≥ 0, so a polynomial whose terms share one sign with a constant among them has no zero."""
     constant = difference.terms.get((), Fraction(0))
     return constant != 0 and all((c > 0) == (constant > 0) for c in difference.terms.values())
+
+
+def never_below(a: Size, bound: int) -> bool:
+    """Whether `a ≥ bound` for all sizes."""
+    terms = dict(poly(a).terms)
+    return terms.pop((), Fraction(0)) >= bound and all(c > 0 for c in terms.values())
 
 
 def at_least(a: Size, b: Size, why: str = "") -> bool:
@@ -257,8 +268,26 @@ def divide(a: Size, by: int | Fraction, why: str = "") -> Size | None:
     quotient = Poly({m: c / by for m, c in a.terms.items()})
     if all(c.denominator == 1 for c in quotient.terms.values()):
         return reduced(quotient.terms)
-    text = f"{a} even" if by == 2 else f"{a} divisible by {by}"
-    return quotient if assume(text, why) else None
+    return quotient if assume(_divisible(a, by), why) else None
+
+
+def _divisible(a: Size, by: int | Fraction) -> str:
+    return f"{a} even" if by == 2 else f"{a} divisible by {by}"
+
+
+def divide_up(a: Size, by: int, why: str = "") -> Size | None:
+    """`ceil(a / by)` for a positive `by`: surely, or where what is symbolic of `a` is whole: for even n, (n - 1) / 2 is
+    n / 2 as n / 2 is, so that `x[::2]` and `x[1::2]` are of one size. None where nobody records that."""
+    if not isinstance(a, Poly):
+        return -(-int(a) // by)
+    if assumed(_divisible(a, by)):
+        return divide(a, by, why)
+    rest = dict(a.terms)
+    constant = rest.pop((), Fraction(0))
+    if constant.denominator != 1:
+        return divide(a, by, why)
+    whole = divide(reduced(rest), by, why)
+    return None if whole is None else whole + -(-int(constant) // by)
 
 
 def floor_divide(a: Size, by: int) -> Size | None:

@@ -89,7 +89,8 @@ copy = linear(
 # ── slices ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _index(items: Known) -> tuple[slice, ...]:
+def place_of_items(items: Known) -> tuple[slice, ...]:
+    """Items as slices."""
     made = []
     for start, count, step in items:
         stop = start + count * step
@@ -104,7 +105,7 @@ def _all_of(x: Value) -> Items:
 SPAN: dict[str, Any] = {"items": ((1, 2, 1), (3, 2, -2))}
 slice_ = linear(
     "slice", lambda x, *, items: (Aval(tuple(count for _, count, _ in items), x.dtype),),
-    lambda xp, x, *, items: x[_index(items)], lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
+    lambda xp, x, *, items: x[place_of_items(items)], lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
     view=True, doc="A part, by start, count and step for each dim.", formula="put back into zeros", batch=shifted("slice"),
     samples=[Sample(((3, 4),), SPAN), Sample(((3,),), {"items": ((1, 0, 1),)})],
 )  # fmt: skip
@@ -112,7 +113,7 @@ slice_ = linear(
 
 def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Known, out: Any = None) -> Any:
     out = zeros(xp, shape, v.dtype, out)
-    out[_index(items)] = v
+    out[place_of_items(items)] = v
     return out
 
 
@@ -129,13 +130,13 @@ def _same_as_first(x: Aval, v: Aval, *, items: Items) -> tuple[Aval, ...]:
 
 def _update_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
     out = begun(xp, x, out)
-    out[_index(items)] = v
+    out[place_of_items(items)] = v
     return out
 
 
 def _add_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
     out = begun(xp, x, out)
-    out[_index(items)] += v
+    out[place_of_items(items)] += v
     return out
 
 

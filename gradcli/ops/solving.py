@@ -75,6 +75,16 @@ def _or_refuse(function: Eval, a: Array, *rest: Array, check: Eval, code: str, t
         raise
 
 
+def _where_numbers(xp: Any, a: Array, function: Eval) -> Array:
+    """`function(a)`, and nan for the matrices of `a` that hold one: libraries differ in what they do with them, and
+    some give numbers."""
+    nan = xp.isnan(a)
+    if not bool(nan.any()):
+        return function(a)
+    bad = nan.any(axis=(-2, -1))[..., None, None]
+    return xp.where(bad, a.dtype.type("nan"), function(xp.where(bad, xp.eye(a.shape[-1], dtype=a.dtype), a)))
+
+
 # ── solve and inv ───────────────────────────────────────────────────────────────────────────────────────────
 
 SINGULAR: dict[str, Any] = {"code": "NUM005", "text": "is singular: it has no inverse"}
@@ -101,7 +111,7 @@ def _solve(xp: Any, a: Array, b: Array) -> Array:
         return xp.moveaxis(flat.reshape(rows.shape), 0, -2)
     lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = (xp.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b))
-    return _or_refuse(xp.linalg.solve, a, b, check=xp.linalg.inv, **SINGULAR)
+    return _where_numbers(xp, a, lambda known: _or_refuse(xp.linalg.solve, known, b, check=xp.linalg.inv, **SINGULAR))
 
 
 def _columns(x: Value) -> Value:
@@ -163,8 +173,12 @@ def _inv_vjp(cts: Any, inputs: Any, outs: Any) -> tuple[Value]:
     return (-apply("matmul", apply("matmul", back, cts[0]), back),)
 
 
+def _inv(xp: Any, a: Array) -> Array:
+    return _where_numbers(xp, a, lambda known: _or_refuse(xp.linalg.inv, known, check=xp.linalg.inv, **SINGULAR))
+
+
 inv = general(
-    "inv", _inverse, in_single(lambda xp, a: _or_refuse(xp.linalg.inv, a, check=xp.linalg.inv, **SINGULAR)), _inv_vjp,
+    "inv", _inverse, in_single(_inv), _inv_vjp,
     flops=lambda node: 2 * matrices(node) * definite(node.inputs[0].shape[-1]) ** 3, batch=leading("inv", 2),
     doc="The inverse of a matrix. `solve` is the more exact way to the product of an inverse.",
     formula="-A⁻ᵀ ct A⁻ᵀ", conventions="a matrix that is exactly singular is an error", samples=SQUARES,

@@ -35,15 +35,23 @@ def checkpoint_loops(graph: Graph, levels: int) -> Graph:
     builder.names[:] = graph.names
     cut: dict[Node, _Cut] = {}
     for node in graph.nodes:
-        builder.spans = node.spans
+        builder.spans, first = node.spans, len(builder.nodes)
         if node in forwards:
             cut[node] = _forward(builder, node, env, levels)
         elif node in pairs:
             _backward(builder, node, [cut[f] for f in pairs[node]], env, levels)
         else:
             builder.replay([node], env)
+            continue
+        builder.mark(first, node.role)
     builder.spans = ()
     return builder.close([env[value.id] for value in graph.outputs])
+
+
+def lengths(turns: int, levels: int) -> tuple[int, int]:
+    """The number of chunks and the turns of each, of a loop that is cut `levels` - 1 times."""
+    length = max(2, round(turns ** ((levels - 1) / levels)))
+    return -(-turns // length), length
 
 
 def _pairs(graph: Graph) -> dict[Node, list[Node]]:
@@ -101,12 +109,6 @@ class _Cut:
     taken: Value
     consts: tuple[Value, ...]
     slices: tuple[Value, ...]  # in chunks
-
-
-def _lengths(turns: int, levels: int) -> tuple[int, int]:
-    """The number of chunks and the turns of each."""
-    length = max(2, round(turns ** ((levels - 1) / levels)))
-    return -(-turns // length), length
 
 
 # ── one chunk ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -173,7 +175,7 @@ def _inputs(builder: Builder, values: Sequence[Value], *, sliced: bool = False) 
 def _forward(builder: Builder, node: Node, env: dict[int, Value], levels: int) -> _Cut:
     params, parts = node.params, _Parts(node)
     turns, n = params["turns"], params["carry"]
-    chunks, length = _lengths(turns, levels)
+    chunks, length = lengths(turns, levels)
     consts, carry = ([env[v.id] for v in values] for values in (parts.consts, parts.carry))
     slices = [_cut_up(env[v.id], chunks, length) for v in parts.slices]
     stops = params["cond"] is not None
@@ -226,7 +228,7 @@ def _goes_on(cond: Graph, given: Value | None, length: int) -> Graph:
 def _backward(builder: Builder, node: Node, cuts: Sequence[_Cut], env: dict[int, Value], levels: int) -> None:
     params, parts = node.params, _Parts(node)
     turns, n = params["turns"], params["carry"]
-    chunks, length = _lengths(turns, levels)
+    chunks, length = lengths(turns, levels)
     histories: dict[int, tuple[int, int]] = {
         value.id: (k, place) for k, cut in enumerate(cuts) for place, value in enumerate(_histories(cut.node))
     }
@@ -248,8 +250,9 @@ def _backward(builder: Builder, node: Node, cuts: Sequence[_Cut], env: dict[int,
         m = cut.node.params["carry"]
         again.append(_chunk(inner, cut.node, c, total, [*of_cut, *start, *sliced], length)[m : 2 * m])
     seen = [part[v.id] if v.id in part else again[histories[v.id][0]][histories[v.id][1]] for v in parts.slices]
-    inner.spans = node.spans
+    inner.spans, first = node.spans, len(inner.nodes)
     made = _chunk(inner, node, c, totals[0], [*held, *state, *seen], length)
+    inner.mark(first, node.role)
     body = inner.finish([*made[:n], *made[2 * n : n + len(params["body"].outputs)]])
     outer = {
         "body": checkpoint_loops(body, levels - 1),

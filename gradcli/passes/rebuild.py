@@ -23,10 +23,12 @@ def rebuild(graph: Graph, rule: Rule) -> Graph:
     env = {old.id: builder.input(old.aval, old.hint) for old in graph.inputs}
     builder.names[:] = graph.names
     for node in graph.nodes:
-        builder.spans = node.spans
+        builder.spans, first = node.spans, len(builder.nodes)
         outs = builder.emit(node.prim, [env[value.id] for value in node.inputs], node.params)
         if len(outs) == 1:
             outs = (_rewritten(outs[0], rule, builder),)
+        if node.role is not None:
+            builder.mark(first, node.role)
         for old, new in zip(node.outs, outs, strict=True):
             env[old.id] = new
             if old.hint and not new.hint:

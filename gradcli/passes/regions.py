@@ -21,9 +21,10 @@ def inside(graph: Graph, work: Callable[[Graph], Graph]) -> Graph:
         for region in held.values():
             if region not in done:
                 done[region] = work(region)
-        builder.spans = node.spans
+        builder.spans, first = node.spans, len(builder.nodes)
         params = {**node.params, **{name: done[region] for name, region in held.items()}}
         outs = builder.emit(node.prim, [env[value.id] for value in node.inputs], params)
+        builder.mark(first, node.role)
         for old, new in zip(node.outs, outs, strict=True):
             env[old.id] = new
             new.hint = new.hint or old.hint

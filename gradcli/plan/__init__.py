@@ -6,7 +6,10 @@ from gradcli.plan.memory import available_memory, check_array, check_memory, fit
 from gradcli.plan.plan import Plan
 from gradcli.plan.planner import make_plan
 
+AnyPlan = Plan | FlatPlan
+
 __all__ = [
+    "AnyPlan",
     "FlatPlan",
     "Plan",
     "Tiling",

@@ -6,6 +6,7 @@ the sums of a plan are added in one order, always.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
@@ -94,4 +95,4 @@ def _deal(starts: range, lanes: int) -> tuple[tuple[int, ...], ...]:
     """Runs of neighbours, whose lengths differ by one at most."""
     count = len(starts)
     ends = [count * k // lanes for k in range(lanes + 1)]
-    return tuple(tuple(starts[a:b]) for a, b in zip(ends, ends[1:], strict=False))
+    return tuple(tuple(starts[a:b]) for a, b in itertools.pairwise(ends))

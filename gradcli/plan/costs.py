@@ -1,4 +1,8 @@
-"""What plans are decided by: every constant of the cost model, in one place."""
+"""The cost model: every number that decides what a plan looks like, each with what it means and what set it.
+
+They are tuned on the suites of `benchmarks/`; changing one changes how fast a plan is and in which order sums are
+added, never what it computes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,14 @@ from collections.abc import Sequence
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node
 
-FEWEST_ROWS = 2  # a region of fewer has no blocks
+CACHE = 256 * 1024  # bytes that a block's arrays may take: half of an L2 cache of 512 kB
+FEWEST_ELEMENTS = 4096  # of a flat block: below, starting an operator costs more than running it
+MOST_ELEMENTS = 32768  # of a flat block
+FEWEST_ROWS = 64  # of a block with a product: BLAS needs that many to keep its tiles full
+LANES = 8  # the most that a region is dealt out to; results depend on it, so it is no number of threads
+PARTIALS = 8 << 20  # bytes of sums of their own that the lanes of a region may take
+
+FEWEST_BLOCKS = 2  # a region of fewer has no blocks
 FEWEST_NODES = 2  # that compute: one alone gains nothing from blocks
 FEWEST_BYTES = 1 << 18  # of results, over all nodes: less stays in the cache as it is
 LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
@@ -15,7 +26,7 @@ LARGEST_SUM = 4  # times the elements that are added up: a larger result costs m
 
 def worth(nodes: Sequence[Node], rows: int) -> bool:
     """Whether it pays to run these nodes block by block."""
-    if rows < FEWEST_ROWS:
+    if rows < FEWEST_BLOCKS:
         return False
     computing = [node for node in nodes if not node.prim.view]
     if len(computing) < FEWEST_NODES:

@@ -15,17 +15,18 @@ UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB")
 HELP = "a smaller model or batch, or `--dtype f32`"
 
 
-def check_memory(plan: Plan | FlatPlan, limit: int | None) -> None:
-    """Raises ModelError NUM001 where the plan takes more than `limit` bytes, or than the machine has to give.
+def check_memory(plan: Plan | FlatPlan, limit: int | None, device: int | None = None) -> None:
+    """Raises ModelError NUM001 where the plan takes more than `limit` bytes, than `device` (what a GPU has left), or
+    than the machine has to give.
 
-    `limit` counts inputs, too; without one, inputs are taken to be loaded already.
+    The first two count inputs, too; without them, inputs are taken to be loaded already.
     """
-    if fits(plan, limit):
+    if fits(plan, limit, device):
         return
-    available = available_memory() if limit is None else limit
-    need = _need(plan, limit)
+    available, need = _available(limit, device), _need(plan, limit, device)
     assert available is not None
-    have = f"{human_bytes(available)} are {'available' if limit is None else 'allowed by --memory'}"
+    words = "free on the GPU" if available == device else "available" if limit is None else "allowed by --memory"
+    have = f"{human_bytes(available)} are {words}"
     value = plan.largest
     if value is not None and plan.largest_bytes > available:
         what = f"`{value.hint}`, " if value.hint else ""
@@ -57,14 +58,19 @@ def check_array(aval: Aval, name: str, limit: int | None) -> None:
         raise fail("NUM001", text, help=HELP)
 
 
-def fits(plan: Plan | FlatPlan, limit: int | None) -> bool:
-    """Whether a plan takes at most `limit` bytes, or what the machine has to give."""
-    available = available_memory() if limit is None else limit
-    return available is None or _need(plan, limit) <= available
+def fits(plan: Plan | FlatPlan, limit: int | None, device: int | None = None) -> bool:
+    """Whether a plan takes at most `limit` bytes and what `device` has left, or what the machine has to give."""
+    available = _available(limit, device)
+    return available is None or _need(plan, limit, device) <= available
 
 
-def _need(plan: Plan | FlatPlan, limit: int | None) -> int:
-    return plan.peak if limit is None else plan.peak + plan.input_bytes
+def _available(limit: int | None, device: int | None) -> int | None:
+    given = [size for size in (limit, device) if size is not None]
+    return min(given) if given else available_memory()
+
+
+def _need(plan: Plan | FlatPlan, limit: int | None, device: int | None) -> int:
+    return plan.peak if limit is None and device is None else plan.peak + plan.input_bytes
 
 
 def available_memory() -> int | None:

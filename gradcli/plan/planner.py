@@ -15,7 +15,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from gradcli.ir.graph import Graph, Node, Value
-from gradcli.ir.region import carried, regions as graphs_of
+from gradcli.ir.region import carried
+from gradcli.ir.region import regions as graphs_of
 from gradcli.plan.arena import Arena
 from gradcli.plan.blocks import Tiling, blocks_of, steps_of
 from gradcli.plan.flat import FlatPlan, flat_body, nbytes, repeated
@@ -92,6 +93,7 @@ class _Planner:
             self.settle(node.outs[0], _Draft("arena", nbytes(node.outs[0]), number))
             return Call(node, "copy")
         if writes(node):
+            self.passing[number] = sum(nbytes(v) for v in node.inputs if node.prim.name == "matmul" and repeated(v))
             self.settle(node.outs[0], _Draft("arena", nbytes(node.outs[0]), number))
             return Call(node, "write")
         return self.made(number, node)

@@ -11,6 +11,7 @@ from gradcli.report.diagnostics import render_places
 from gradcli.report.forms import place_of
 from gradcli.report.layout import Grid
 from gradcli.report.signs import paint, whole_words
+from gradcli.syntax.diagnostics import Diagnostic, Label, Span
 
 WIDTH = 76  # of a line of the summary
 SHOWN = 50  # differences of each kind that are told of
@@ -59,12 +60,15 @@ def _text_of_changes(changes: Sequence[Change]) -> str:
 
 
 def _change(change: Change, color: bool) -> str:
+    places = render_places((change.left, change.right), color=color)
+    return f"{paint(whole_words(_title(change)), 'bold', color=color)}\n{places}"
+
+
+def _title(change: Change) -> str:
+    """`line changed in net Net: another expression`"""
     where = f" in net {change.net}" if change.net else ""
     name = f" {change.name}" if change.name else ""
-    title = f"{change.what}{name} {change.kind}{where}{f': {change.message}' if change.message else ''}"
-    return (
-        paint(whole_words(title), "bold", color=color) + "\n" + render_places((change.left, change.right), color=color)
-    )
+    return f"{change.what}{name} {change.kind}{where}{f': {change.message}' if change.message else ''}"
 
 
 def _more(found: Sequence[Any]) -> list[str]:
@@ -106,6 +110,32 @@ def _counted(count: int, name: str) -> str:
     """`1 line`, `2 values and gradients`, `2 statics`"""
     plural = " and ".join(part if part.endswith("s") else f"{part}s" for part in name.split(" and "))
     return f"{count} {name if count == 1 else plural}"
+
+
+# ── findings ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def difference_findings(found: Difference) -> list[Diagnostic]:
+    """One for each difference, at its place in B, and the place in A beside it."""
+    return [*map(_finding_of_change, found.changes or ()), *map(_finding_of_array, found.unlike or ())]
+
+
+def _finding_of_change(change: Change) -> Diagnostic:
+    return _finding("NUM041", _title(change), change.left, change.right)
+
+
+def _finding_of_array(each: Unlike) -> Diagnostic:
+    worst = each.worst
+    if worst is None:
+        return _finding("NUM040", f"{_name(each)}: {each.message}", each.left, each.right)
+    said = f"{_name(each)}: {worst.left} became {worst.right}{worst.at}; {worst.share}"
+    return _finding("NUM040", said, each.left, each.right, f"{worst.distance}; allowed: {worst.allowed}")
+
+
+def _finding(code: str, said: str, left: Span | None, right: Span | None, *notes: str) -> Diagnostic:
+    label = "only here" if left is None or right is None else ""
+    others = (Label(left, "before"),) if left is not None and right is not None else ()
+    return Diagnostic(code, said, right or left, label if right or left else "", others, notes)
 
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────────────────

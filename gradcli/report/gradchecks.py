@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any, TextIO
 
@@ -17,6 +17,7 @@ from gradcli.report.numbers import json_number
 from gradcli.report.signs import paint, printable
 from gradcli.request import CheckedGradients, GradientCheck, WorstElement
 
+NAMED = 3  # sensitivities that a heading has room for
 DIGITS = 8  # of the two values: enough to see a relative difference that is not rounding
 FIRST_TO_GO = ("step", "noise", "shape")  # columns that a narrow terminal does without
 STYLES = {"right": "help", "wrong": "error", "not finite": "warning", "at a kink": "warning"}
@@ -51,7 +52,17 @@ def write(found: CheckedGradients, stream: TextIO, form: str, *, color: bool) ->
 def heading(found: CheckedGradients) -> str:
     """`model.net · net Net · sens random:0 · in f64`"""
     name = printable(found.model).replace("\n", " ")
-    return " · ".join([name, f"net {found.net}", sens_text(found.sens), f"in {found.dtype}"])
+    return " · ".join([name, f"net {found.net}", _sens(found.sens), f"in {found.dtype}"])
+
+
+def _sens(sens: Sequence[dict[str, Any]]) -> str:
+    """Each by its name, or of many: `sens random:0 … random:7 of 8 outputs`."""
+    if len(sens) <= NAMED:
+        return sens_text(sens)
+    sources = dict.fromkeys(str(one["source"] or one["kind"]) for one in sens)
+    first, last = next(iter(sources)), next(reversed(sources))
+    what = "gradients" if any("," in one["output"] for one in sens) else "outputs"
+    return f"sens {first}{f' … {last}' if last != first else ''} of {len(sens)} {what}"
 
 
 def grid(found: CheckedGradients) -> Grid:

@@ -77,7 +77,7 @@ def heading(result: Result) -> str:
         parts.append(sens_text(result.sens))
     if result.along:
         parts.append(along_text(result))
-    parts.append(f"{result.backend}, {result.threads} thread{'' if result.threads == 1 else 's'}")
+    parts.append(result.ran_on)
     return " · ".join(parts)
 
 

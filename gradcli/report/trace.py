@@ -49,7 +49,7 @@ def page(trace: Trace, *, color: bool, full: bool = False) -> str:
     """All that was found, for people."""
     lines = [paint(f" {heading(trace)}", "bold", color=color)]
     if trace.finding is not None:
-        lines += ["", *_finding(trace.finding, color, full)]
+        lines += ["", *_finding(trace, trace.finding, color, full)]
     else:
         lines.append(_clean(trace))
         lines += [_harmless(one) for one in trace.harmless]
@@ -68,7 +68,7 @@ def heading(trace: Trace) -> str:
 # ── what went bad ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def headline(found: Finding) -> str:
+def headline(found: Finding, model: str) -> str:
     """One sentence."""
     if found.born == "data":
         at = f"[{', '.join(map(str, found.index))}]" if found.index else ""
@@ -78,15 +78,18 @@ def headline(found: Finding) -> str:
             f"{found.value} came in with the data: {found.name}{at}{f', from {found.source}' if found.source else ''}"
         )
     what = f"`{found.operator}`" if found.operator else "a step"
+    what += f" inside `{found.within}`" if found.within and found.within != found.operator else ""
     line = f" of line {found.span.line}" if found.span is not None else ""
+    if found.span is not None and found.span.source.name != model:
+        line += f" in {printable(found.span.source.name)}"
     if found.born == "value":
         return f"{found.value} is born in the value{line}, in {what}"
     of = "".join(["the "] + [f"{found.born} of the "] * (found.order - 1) + [found.born])
     return f"{found.value} is born in {of}{line}, in the derivative of {what}"
 
 
-def _finding(found: Finding, color: bool, full: bool) -> Iterator[str]:
-    yield paint(headline(found), "error", color=color)
+def _finding(trace: Trace, found: Finding, color: bool, full: bool) -> Iterator[str]:
+    yield from (paint(line, "error", color=color) for line in textwrap.wrap(headline(found, trace.model), WIDTH))
     equation = "" if found.born == "data" else " = ".join(filter(None, (found.formula, found.numbers, found.value)))
     if found.span is not None:
         label, drawn = _fitting(found, equation, color)
@@ -220,7 +223,7 @@ def _text(value: Any) -> str:
 def _found(found: Finding) -> dict[str, Any]:
     return {
         "value": found.value, "born": found.born, "order": found.order, "operator": found.operator or None,
-        **place_json(found.span), "step": found.step or None,
+        "within": found.within or None, **place_json(found.span), "step": found.step or None,
         "formula": found.formula or None, "numbers": found.numbers or None,
         "name": found.name or None, "source": found.source or None,
         "dtype": found.dtype, "shape": [*found.shape], "index": [*found.index], "count": found.count,

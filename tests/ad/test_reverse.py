@@ -292,7 +292,7 @@ def test_by_an_integer() -> None:
     with pytest.raises(ModelError) as caught:
         reverse(build(lambda x, y: x, "f64", "i64"), [1])
     assert caught.value.diagnostics[0].code == "DIF001"
-    assert caught.value.diagnostics[0].message == "y is i64[] and has no derivative"
+    assert caught.value.diagnostics[0].message == "y is i64 and has no derivative"
 
 
 def test_of_no_float() -> None:

@@ -644,3 +644,38 @@ def test_what_is_no_mapping_is_refused_in_words(net: Any, given: dict[str, Any])
     with pytest.raises((gradcli.ModelError, TypeError)) as caught:
         net.compile("grad")(**({"inputs": {"x": X, "y": Y}} | given))
     assert next(iter(given)) in str(caught.value)
+
+
+# ── is it right, and where did it go bad ──
+
+
+def test_gradcheck_says_what_the_command_says(net: Any) -> None:
+    found = net.gradcheck(x=X, y=Y)
+    assert found.ok
+    assert [row.name for row in found.rows] == ["x", "y", "b", "l1.w"]
+    assert {row.verdict for row in found.rows} == {"right"}
+    assert found.rows[0].worst.gradient == pytest.approx(found.rows[0].worst.differences)
+    few = net.gradcheck(inputs={"x": X, "y": Y}, wrt=["x"], order=2, seed=3, elements=1)
+    assert [(row.name, row.checked) for row in few.rows] == [("x", 1), ("x,x", 1)]
+    assert few.sens[0]["source"] == "random:3"
+    weighed = net.gradcheck(x=X, y=Y, sens=np.array([1.0, 0.0]), wrt="x", params={"b": 1.0})
+    assert weighed.rows[0].worst.gradient in GRADS["x"] * [1, 0]
+
+
+def test_trace_says_what_the_command_says() -> None:
+    net = gradcli.compile("net main(x: f64[2]) {\n  s = sqrt(sum(x * x))\n  return s\n}\n")
+    found = net.trace(x=[0.0, 0.0])
+    assert not found.ok
+    assert (found.finding.operator, found.finding.span.line, found.finding.spoils[0].name) == ("sqrt", 2, "x")
+    fine = net.trace(x=[1.0, 2.0], margins=True)
+    assert fine.ok
+    assert fine.margins is not None
+
+
+def test_what_they_refuse(net: Any) -> None:
+    refusal(lambda: net.gradcheck(x=X, y=Y, seed=-1), "USE003")
+    refusal(lambda: net.gradcheck(x=X, y=Y, elements=1.5), "USE003")
+    refusal(lambda: net.gradcheck(x=X, y=Y, wrt="q"), "DIF003")
+    refusal(lambda: net.trace(x=X, y=Y, margins=1), "USE003")
+    refusal(lambda: net.trace(x=X, y=Y, value=True), "DAT102")
+    refusal(lambda: net.compile("gradcheck"), "USE001")

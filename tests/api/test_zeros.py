@@ -134,7 +134,10 @@ def test_a_tangent() -> None:
     assert why("h = relu(x - 9) + 0 * y\nreturn h", tangent={"x": X, "y": Y}) == [
         at("masked", 2, inactive=[1.0], also=[at("multiplied by zero", 2)])
     ]
-    assert why("h = x - y\nreturn h", tangent={"x": X, "y": X}) == [at("numeric")]
+    assert why("h = x - y\nreturn h", tangent={"x": X, "y": X}) == [at("cancels", 2)]
+    assert why("h = x\nreturn sum(h)", tangent={"x": X - X.mean()}) == [at("cancels", 3)]
+    assert why("h = x / y\nreturn h", tangent={"x": X, "y": Y}) == [at("cancels", 2)]
+    assert why("h = relu(x - 9)\nk = x - y\nreturn h + k", tangent={"x": X, "y": X}) == [at("cancels", 3)]
     assert why("h = x * y\nreturn h", tangent={"x": np.zeros(2)}) == [at("direction is zero")]
 
 
@@ -151,10 +154,36 @@ def test_sensitivities_of_higher_orders() -> None:
     }
 
 
-def test_a_series_is_explained_by_the_structure_only() -> None:
-    text = "net f(x: f64) {\n  h = x ** 3\n  return h\n}\n"
-    (entry,) = gradcli.compile(text).run("grad", x=1.0, order=6).grads
-    assert entry.zero == at("numeric")
+def test_a_series_is_explained_by_the_derivative_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def why(line: str, x: float, order: int) -> Any:
+        text = f"net f(x: f64) {{\n  h = {line}\n  return h\n}}\n"
+        return gradcli.compile(text).run("grad", x=x, order=order).grads[0].zero
+
+    assert why("x ** 3", 1.0, 6) == at("no path")
+    assert why("stop_gradient(x)", 1.0, 6) == at("stopped", 2)
+    assert why("sin(x)", 0.0, 6) == at("multiplied by zero", 2)
+    assert why("relu(x - 9) * sin(x)", 0.5, 5)["reason"] == "masked"
+    assert why("sin(x) * cos(x)", 0.0, 6)["reason"] != "numeric"
+    monkeypatch.setattr("gradcli.differentiate.MOST_STEPS", 3)
+    assert why("sin(x)", 0.0, 6) == at("numeric")
+
+
+@pytest.mark.parametrize(
+    ("expression", "zeros", "reason"),
+    [
+        ("det(a)", [[0, 1], [1, 0]], "multiplied by zero"),
+        ("slogdet(a)[1]", [[0, 1], [1, 0]], "multiplied by zero"),
+        ("sum(inv(a)[0])", [[1, 0], [1, 1]], "multiplied by zero"),
+        ("sum(solve(a, ones([2]))[0])", [[1, 0], [1, 1]], "multiplied by zero"),
+        ("sum(cholesky(a)[0])", [[0, 1], [1, 0], [1, 1]], "no path"),
+    ],
+)
+def test_slopes_of_matrices(expression: str, zeros: Any, reason: str) -> None:
+    """At a diagonal matrix: an element that a result depends on has a slope that is zero; another has no path."""
+    model = gradcli.compile(f"net f(a: f64[2, 2]) = {expression}\n")
+    (entry,) = model.run("grad", a=np.diag([4.0, 3.0]), why=["a"]).grads
+    assert entry.elements is not None
+    assert [(one["reason"], one["indices"]) for one in entry.elements()] == [(reason, zeros)]
 
 
 def test_f16() -> None:

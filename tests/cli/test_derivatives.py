@@ -61,6 +61,17 @@ def test_what_cannot_be_asked(options: list[str], code: str, cli_inside: Cli, he
     assert ran.err.startswith(f"error[{code}]: ")
 
 
+@pytest.mark.parametrize(
+    ("option", "message", "help"),
+    [("--wrt", "error[DIF003]: a name in `--wrt` is empty", "`--wrt all` is by all float inputs"),
+     ("--net", "error[NAM009]: the name of the net is empty", "leave out `--net`")],
+)  # fmt: skip
+def test_an_empty_name_is_said_to_be_one(option: str, message: str, help: str, cli_inside: Cli, here: Path) -> None:
+    ran = cli_inside("grad", *TWO, option, "", cwd=here)
+    assert ran.err.startswith(message)
+    assert ran.err.endswith(f"help: {help}\n")
+
+
 # ── sensitivities ───────────────────────────────────────────────────────────────────────────────────────────
 
 S = np.array([1.0, 0.0, -2.0])

@@ -299,3 +299,64 @@ def test_what_cannot_be_compared(arguments: list[str], code: str, cli_inside: Cl
     ran = cli_inside("diff", *arguments, cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"error[{code}]: ")
+
+
+# ── for programs ──
+
+
+OLD = "net f(x: f64[2]) = sin(x) * 2.0\ninput x = [1.0, 2.0]\n"
+NEW = "net f(x: f64[2]) {\n  h = sin(x)\n  return h * 3.0\n}\ninput x = [1.0, 2.0]\n"
+ONE_LINE = """\
+new.net:2:3: error[NUM041]: line added in net f
+new.net:3:10: error[NUM041]: line changed in net f: another expression
+new.net:3:10: error[NUM040]: value out: 1.8185948536513634 became 2.727892280477045 at [1]; 2 of 2 elements differ
+new.net:1:7: error[NUM040]: by x: 1.0806046117362795 became 1.6209069176044193 at [0]; 2 of 2 elements differ
+"""
+
+
+def written(tmp_path: Path) -> Path:
+    (tmp_path / "old.net").write_text(OLD)
+    (tmp_path / "new.net").write_text(NEW)
+    return tmp_path
+
+
+def test_findings_one_a_line(cli_inside: Cli, tmp_path: Path) -> None:
+    ran = cli_inside("diff", "old.net", "new.net", "--format", "oneline", cwd=written(tmp_path))
+    assert (ran.code, ran.out) == (1, ONE_LINE)
+
+
+def test_findings_as_annotations(cli_inside: Cli, tmp_path: Path) -> None:
+    ran = cli_inside("diff", "old.net", "new.net", "--format", "github", cwd=written(tmp_path))
+    _, second, *_, last = ran.out.splitlines()
+    assert second == (
+        "::error file=new.net,line=3,col=10,title=NUM041,endColumn=17::line changed in net f: another expression"
+    )
+    assert "by x: " in last
+    assert "%0Aoff by 0.54" in last
+    assert cli_inside("diff", "old.net", "old.net", "--format", "github", cwd=tmp_path).done().out == ""
+
+
+def test_findings_as_sarif_have_both_places(cli_inside: Cli, tmp_path: Path) -> None:
+    ran = cli_inside("diff", "old.net", "new.net", "--format", "sarif", cwd=written(tmp_path))
+    (log,) = ran.json()["runs"]
+    assert [rule["id"] for rule in log["tool"]["driver"]["rules"]] == ["NUM040", "NUM041"]
+    first = log["results"][1]
+    (now,), (before,) = first["locations"], first["relatedLocations"]
+    for place, file, line in ((now, "new.net", 3), (before, "old.net", 1)):
+        assert place["physicalLocation"]["artifactLocation"]["uri"] == file
+        assert place["physicalLocation"]["region"]["startLine"] == line
+    assert before["message"]["text"] == "before"
+
+
+def test_numbers_only(cli_inside: Cli, tmp_path: Path) -> None:
+    """What is written anew must only compute the same."""
+    (written(tmp_path) / "same.net").write_text(NEW.replace("h * 3.0", "h + h"))
+    assert cli_inside("diff", "old.net", "same.net", cwd=tmp_path).code == 1
+    ran = cli_inside("diff", "old.net", "same.net", "--numbers", cwd=tmp_path).done()
+    assert ran.out == "old.net and same.net agree\n  2 values and gradients: all agree\n"
+    document = cli_inside("diff", "old.net", "new.net", "--numbers", "--json", cwd=tmp_path).json()
+    assert document["changes"] is None
+    assert [each["name"] for each in document["differences"]] == ["out", "x"]
+    both = cli_inside("diff", "old.net", "new.net", "--numbers", "--structure", cwd=tmp_path)
+    assert both.code == 2
+    assert "USE005" in both.err

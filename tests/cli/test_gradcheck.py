@@ -15,9 +15,7 @@ import pytest
 from gradcli import api
 from gradcli.gradchecking import graph_agrees
 from gradcli.ir import primitive as records
-from gradcli.ir.graph import Graph
 from gradcli.ir.primitive import registry
-from gradcli.ir.region import regions
 from gradcli.request import CheckedGradients, ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError
 from tests.cli.gradcheck_models import EDGE, EMPTY, EXACT, LARGE, LAYERS, RIGHT, STOPS, WHILE
@@ -88,6 +86,39 @@ def test_the_rows_of_a_batch_keep_the_turns_that_each_takes() -> None:
     assert [(row.verdict, row.checked, row.at_kinks) for row in found.rows] == [("right", 6, 0)]
 
 
+def test_loops_in_loops_that_turn_until_they_are_done() -> None:
+    """Descent inside descent: each row of the moved points keeps the turns of both loops, and sees no kink in them."""
+    text = """\
+net inner(p: f64) {
+  q = 1.0
+  for i in 0..60 while abs(q * q - p) > 1e-9 {
+    q = 0.5 * (q + p / q)
+  }
+  return q
+}
+net main(p: f64) {
+  for k in 0..60 while p > 1.5 {
+    p = p - 0.3 * grad(inner)(p) * p
+  }
+  return p * inner(p)
+}
+input p = 4.0
+"""
+    for order in (1, 2):
+        found = checked(text, order=order)
+        assert found.ok
+        assert [(row.verdict, row.at_kinks) for row in found.rows] == [("right", 0)] * order
+
+
+def test_points_at_which_the_data_is_refused_are_left_out() -> None:
+    """Larger steps pick an element that is not there."""
+    text = "net main(x: f64[2], t: f64) = x[i64(floor(t * 10))] * t\ninput x = [1, 2]\ninput t = 0.195\n"
+    found = checked(text)
+    assert verdicts(found) == {"x": "right", "t": "right"}
+    assert found.rows[1].worst is not None
+    assert found.rows[1].worst.step <= 0.005
+
+
 def test_a_long_loop_that_holds_nothing_is_planned() -> None:
     text = "net main(h: f64) {\n  for i in 0..8000 {\n    h = h + 0.001 * sin(h)\n  }\n  return h\n}\ninput h = 0.3\n"
     (row,) = checked(text, elements=1).rows
@@ -102,34 +133,26 @@ def test_a_large_array_is_tried_in_directions_and_at_some_elements() -> None:
     assert all((row.checked, row.directions, row.size) == (4, 2, 20_000) for row in found.rows)
 
 
-STEPS = 2_000  # of a run: each net is run a hundred times and more
+def nets() -> list[Any]:
+    """Every net of every model."""
+    files = sorted((ROOT / "models").rglob("*.net"))
+    return [
+        pytest.param(path, net, id=f"{path.stem}-{net}")
+        for path in files
+        for net in api.open_program(ModelFile(path), Request()).scope.nets
+    ]
 
 
-def steps(graph: Graph) -> int:
-    """How many operators one run of a graph takes, those of all turns of loops too."""
-    count = 0
-    for node in graph.nodes:
-        turns = int(node.params.get("turns", 1))
-        count += 1 + turns * sum(steps(region) for region in regions(node).values())
-    return count
-
-
-@pytest.mark.parametrize("model", sorted((ROOT / "models").rglob("*.net")), ids=lambda path: path.stem)
-def test_every_net_of_every_model(model: Path) -> None:
-    """Those of a few steps; long ones are held against other programs by their own cases."""
-    file = ModelFile(model)
-    for net in api.open_program(file, Request()).scope.nets:
-        request = Request(net=net)
-        try:
-            if steps(api.prepare(file, request)[1].graph) > STEPS:
-                continue
-            found = api.gradcheck(file, request, elements=1)
-        except ModelError as error:
-            if error.diagnostics[0].code not in ("DAT101", "NAM020"):  # the file has no data for it
-                raise
-            continue
-        assert found.ok
-        assert set(verdicts(found).values()) == {"right"}
+@pytest.mark.parametrize(("model", "net"), nets())
+def test_every_net_of_every_model(model: Path, net: str) -> None:
+    try:
+        found = api.gradcheck(ModelFile(model), Request(net=net), elements=1)
+    except ModelError as error:
+        if error.diagnostics[0].code not in ("DAT101", "NAM020"):  # the file has no data for it
+            raise
+        return
+    assert found.ok
+    assert set(verdicts(found).values()) == {"right"}
 
 
 @pytest.mark.parametrize(
@@ -289,6 +312,20 @@ def test_the_fault_of_order_two(cli_inside: Cli) -> None:
     assert found.culprits[0].operator == "cos"
 
 
+def test_the_fault_of_a_high_order_that_grad_takes_by_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From order 5 on `grad` takes one series instead of nested passes; that is what is checked."""
+    from math import factorial
+
+    from gradcli.ad import taylor
+
+    text = "net main(x: f64[2]) = sin(x) * exp(x)\ninput x = [0.3, 0.5]\n"
+    assert checked(text, order=6).ok
+    monkeypatch.setattr(taylor.math, "factorial", lambda n: factorial(n) * (FACTOR if n == 5 else 1))
+    found = checked(text, order=6)
+    assert [row.verdict for row in found.rows] == ["right"] * 4 + ["wrong"] * 2
+    assert checked(text, order=5, sens=("random:3",)).ok
+
+
 # ── the command ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -365,6 +402,23 @@ def test_the_pages_at_80_columns(run: Any) -> None:
     nan = "net main(x: f64[2], n: i64) = where(x > 0, sqrt(x), x) * n\ninput x = [-1, 4]\ninput n = i64(2)\n"
     assert page(nan) == NAN_PAGE
     assert max(map(len, (PAGE + SECOND + WRONG_PAGE + NAN_PAGE).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_progress_goes_from_the_start_to_the_end(order: int) -> None:
+    total: list[int] = []
+    pieces: list[str] = []
+    file = ModelFile(text=STOPS, name="model.net")
+    api.gradcheck(file, Request(order=order), on_start=total.append, on_piece=pieces.append)
+    assert total == [len(pieces)]
+    assert pieces[0] == "the gradient"
+
+
+def test_a_long_heading_counts_what_it_is_weighted_with(run: Any) -> None:
+    text = "net main(x: f64, y: f64) = sin(x) * exp(y)\ninput x = 0.3\ninput y = 1\n"
+    head = run(text, "--order", "3").done().out.splitlines()[0]
+    assert head == " model.net · net main · sens random:0 of 4 gradients · in f64"
+    assert len(run(text, "--order", "3", "--json").json()["sens"]) == 4
 
 
 def test_exit_codes(run: Any) -> None:

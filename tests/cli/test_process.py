@@ -216,6 +216,18 @@ def test_ctrl_c_while_it_waits(here: Path) -> None:
     assert b"Traceback" not in err
 
 
+@pytest.mark.parametrize("verb", ["bench", "profile"])
+def test_ctrl_c_while_it_measures(verb: str, here: Path) -> None:
+    large = ("-e", "sum(sin(x) * x)", "-i", "x=arange(2_000_000) / 7")
+    process = started(verb, *large, "--seconds", "600", cwd=here)
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"Traceback" not in err
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_file_is_written_whole_or_not_at_all(sent: signal.Signals, here: Path) -> None:
     (here / "long.net").write_text(LONG)

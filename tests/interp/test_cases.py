@@ -296,3 +296,13 @@ def test_two_cases_of_one_title(tmp_path: Path) -> None:
 
 def test_an_error_in_a_net_that_no_case_uses_does_not_fail_the_cases(tmp_path: Path) -> None:
     assert expects(tmp_path, NETS + "net broken(x) = unknown\n", "expect f(1.0) == 2.0").status == "passed"
+
+
+def test_a_net_inside_a_case_sees_what_the_case_sees(tmp_path: Path) -> None:
+    """The inputs of the file too, at any depth; a net of the file does not."""
+    text = "net f(x) = 2 * x\ninput x = 3.0\n"
+    lines = ["net g(y) {", "  net h(z) = z * x", "  return h(y) + x", "}", "expect g(2.0) == 9.0",
+             "expect grad(g)(2.0) == 3.0"]  # fmt: skip
+    assert expects(tmp_path, text, *lines).status == "passed"
+    outside = expects(tmp_path, text.replace("net f(x) = 2 * x", "net f(y) = 2 * x"), "expect f(1.0) == 6.0")
+    assert outside.diagnostics[0].code == "NAM001"

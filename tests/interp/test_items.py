@@ -270,6 +270,12 @@ def test_input_items_feed_the_entry_net() -> None:
     same(value("net f(x: f64[n], y: f64) = y * x\ninput x = [1.0, 2.0]\ninput y: f64 = 3.0\n"), [3.0, 6.0])
 
 
+def test_an_input_item_hides_no_operator() -> None:
+    """A case would mean the data by `mean`, and no net can have such an input."""
+    found = refused("net f(x) = mean(x)\ninput x = [1.0, 2.0]\ninput mean = [3.0]\n", "NAM003", "mean")
+    assert found.help == "choose another name, like `mean_`"
+
+
 def test_given_data_win_over_input_items_and_defaults() -> None:
     text = "net f(x: f64 = 1.0) = x\ninput x: f64 = 2.0\n"
     same(value(text), 2.0)

@@ -341,6 +341,36 @@ def test_with_a_condition_the_shape_stays() -> None:
     assert other_lines(found) == [2]
 
 
+def test_with_a_condition_a_shape_that_grows_has_no_beginning() -> None:
+    """No first shape is the one that every turn has, so none is suggested."""
+    text = loop("h = concat([h, x])", before="h = x", bounds="0..9 while sum(h) < 9", result="h", signature="x: f64[2]")
+    found = refused(text, "SHP122", "h", says="`h` is f64[2] before the loop and f64[4] after a turn", x=[1.0, 2.0])
+    assert found.help is not None
+    assert found.help.endswith("make room for the most there can be, and write into it by index")
+
+
+@pytest.mark.parametrize(
+    ("line", "under"),
+    [("s = s + sum(x[:i])", "x[:i]"), ("s = s + sum(zeros([i]))", "zeros([i])"), ("s = h[i](s)", "h[i]"),
+     ("s = s + sum(x[:2 * i + 1])", "x[:2 * i + 1]")],
+)  # fmt: skip
+def test_with_a_condition_the_turn_is_data(line: str, under: str) -> None:
+    """That is said where a shape, a slice or a layer would need to know it; without the condition it is known."""
+    text = "net D(x) {\n  param w: f64 = 2.0\n  return w * x\n}\n" + loop(
+        line, before="layer h[4] = D\n  s = sum(x)", bounds="0..4 while s < 99"
+    )
+    found = refused(text, "SHP110", under, x=X)
+    assert [label.span.text for label in found.others if label.span] == ["s < 99"]
+    assert found.others[0].text == "with `while` the body is kept once, and `i` is data in it"
+    assert found.help is not None
+    value(text.replace(" while s < 99", ""), x=X)
+
+
+def test_with_a_condition_what_is_wrong_of_itself_has_no_other_reason() -> None:
+    found = refused(loop("s = s + sum(x[::0])", bounds="0..4 while s < 99"), "SHP110", x=X)
+    assert not found.others
+
+
 def test_many_weak_values_are_carried_by_a_loop_with_a_condition() -> None:
     names = [f"v{k}" for k in range(7)]
     lines = "".join(f"  {n} = 0.0\n" for n in names)

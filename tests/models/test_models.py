@@ -72,6 +72,12 @@ def test_every_case_passes(model: Path) -> None:
     assert not failed, "\n\n".join(failed)
 
 
+@pytest.mark.parametrize("model", MODELS, ids=relative)
+def test_check_finds_nothing(model: Path) -> None:
+    (found,) = api.check([ModelFile(model)], Request())
+    assert not found.diagnostics
+
+
 def test_no_case_is_lost() -> None:
     counted = Counter(Path(case["file"]).parts[1] for case in ran())
     assert set(counted) == set(CASES)

@@ -5,6 +5,9 @@ arguments that only NumPy has, ufunc methods that CuPy lacks. What CuPy does sil
 indices out of range (it wraps them), repeated indices in an assignment (it leaves the winner open), NumPy scalars of
 another dtype (promotion differs between versions), whole-number functions on integers (it makes floats of them).
 
+What CuPy 14.2 was seen to give on a GPU (H200) where NumPy gives something else, is given here: see `OTHERWISE`. So an
+operator agrees with NumPy on this module only behind `gradcli.backends.functions`, which is what a GPU gets, too.
+
 Signatures are those of CuPy 13, https://docs.cupy.dev/en/v13/reference/.
 """
 
@@ -100,6 +103,52 @@ FLOATS_ONLY = ("floor", "ceil", "rint", "trunc")
 STABLE = (None, "stable")
 
 
+# ── what CuPy gives, and NumPy does not ─────────────────────────────────────────────────────────────────────
+
+
+def _remainder(x: Any, y: Any, **options: Any) -> Any:
+    """Wrong by y where x / y rounds to a whole number, nan for an infinite y."""
+    return x - (np.floor(x / y) if np.asarray(x).dtype.kind == "f" else np.floor_divide(x, y)) * y
+
+
+def _last_nan(name: str) -> Callable[..., Any]:
+    """The index of any nan: here that of the last."""
+
+    def function(a: Any, axis: int) -> Any:
+        nan = np.isnan(a) if a.dtype.kind == "f" else np.zeros(a.shape, bool)
+        last = a.shape[axis] - 1 - np.argmax(np.flip(nan, axis), axis=axis)
+        return np.where(nan.any(axis=axis), last, getattr(np, name)(a, axis=axis))
+
+    return function
+
+
+def _unsigned_zero(a: Any, dtype: Any = None, **options: Any) -> Any:
+    """What comes from the host without dims and equals 0 is written as bytes of 0."""
+    made = np.asarray(a, dtype, **options)
+    return np.zeros_like(made) if not made.ndim and made == 0 else made
+
+
+def _solve(a: Any, b: Any) -> Any:
+    """The bytes of a right side in steps of none; and pivots that pass by a nan."""
+    if a.ndim > 2 and a.size and not b.size:
+        raise ZeroDivisionError("division by zero")
+    return np.linalg.solve(_known(a), b)
+
+
+def _known(a: Any) -> Any:
+    return np.where(np.isnan(a).any(axis=(-2, -1), keepdims=True), np.eye(a.shape[-1], dtype=a.dtype), a)
+
+
+OTHERWISE: dict[str, Callable[..., Any]] = {
+    "remainder": _remainder,
+    "argmax": _last_nan("argmax"),
+    "argmin": _last_nan("argmin"),
+    "asarray": _unsigned_zero,
+    "linalg.solve": _solve,
+    "linalg.inv": lambda a: np.linalg.inv(_known(a)),
+}
+
+
 # ── arrays ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -115,6 +164,19 @@ class Array:
     def get(self) -> np.ndarray[Any, Any]:
         """A copy on the host, as `cupy.asnumpy` gives it."""
         return self._own.copy()
+
+    def set(self, array: np.ndarray[Any, Any]) -> None:
+        """Fill it from the host."""
+        self._own[...] = array
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "typestr": self.dtype.str, "version": 3}
+
+    @property
+    def flags(self) -> Any:
+        """CuPy's know of no arrays that are read-only."""
+        return SimpleNamespace(c_contiguous=self._own.flags.c_contiguous, owndata=self._own.flags.owndata)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("implicit conversion to a NumPy array is not allowed")
@@ -280,6 +342,8 @@ _BOUND = {name: _signature(text) for name, text in SIGNATURES.items()}
 def call(name: str, *args: Any, **kwargs: Any) -> Any:
     """The function `name` of CuPy's signature, on this module's arrays."""
     bound = _BOUND[name].bind(*args, **kwargs)
+    if name == "asarray" and isinstance(bound.arguments["a"], Array) and kwargs.get("dtype") is None:
+        return bound.arguments["a"]
     positional, keywords = [], {}
     for parameter in _BOUND[name].parameters.values():
         if parameter.name not in bound.arguments:
@@ -293,7 +357,7 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
         raise ValueError("kind can only be None or 'stable'")
     if name == "nonzero" and positional[0].ndim == 0:
         raise ValueError("nonzero of an array without dims")
-    return _wrapped(getattr(np, name)(*positional, **keywords))
+    return _wrapped((OTHERWISE.get(name) or getattr(np, name))(*positional, **keywords))
 
 
 def _argument(function: str, name: str, value: Any) -> Any:
@@ -318,7 +382,7 @@ class Ufunc:
     """A ufunc of CuPy: no `where=`, and few methods."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._own = name, getattr(np, name)
+        self._name, self._own = name, OTHERWISE.get(name) or getattr(np, name)
 
     def __call__(self, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind") -> Array:
         operands = _operands(args)
@@ -386,7 +450,7 @@ class Linalg:
                 raise TypeError(f"linalg.{name} of {arrays}")
             if name == "solve" and arrays[0].shape[:-1] != arrays[1].shape[: arrays[0].ndim - 1]:
                 raise ValueError("a must have (..., M, M) shape and b must have (..., M) or (..., M, K)")
-            made = getattr(np.linalg, name)(*[array._own for array in arrays], **options)
+            made = (OTHERWISE.get(f"linalg.{name}") or getattr(np.linalg, name))(*[x._own for x in arrays], **options)
             return _wrapped(tuple(made) if isinstance(made, tuple) else made)
 
         return function

@@ -16,7 +16,8 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.dims import symbol
 from gradcli.ir.graph import Builder, Graph, Value, apply
 from gradcli.passes.pipeline import optimize
-from gradcli.plan import FlatPlan as Plan, make_flat as make_plan
+from gradcli.plan import FlatPlan as Plan
+from gradcli.plan import make_flat as make_plan
 from tests.ir.graphs import arrays_for, build, graphs, naive, same
 
 

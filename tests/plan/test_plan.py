@@ -69,7 +69,8 @@ def test_storages_that_are_alive_together_do_not_overlap(graph: Graph) -> None:
     plan = make_plan(optimize(reverse(graph, range(len(graph.inputs)))))
     held = [storage for storage in plan.storages if storage.kind == "arena"]
     for k, one in enumerate(held):
-        assert one.place % 64 == 0 and one.place + one.nbytes <= plan.arena
+        assert one.place % 64 == 0
+        assert one.place + one.nbytes <= plan.arena
         for other in held[k + 1 :]:
             together = one.first <= other.last and other.first <= one.last
             apart = one.place + one.nbytes <= other.place or other.place + other.nbytes <= one.place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +16,7 @@ from gradcli.report.signs import colored
 from gradcli.request import CaseResult, CheckedNet, CheckResult
 from gradcli.syntax.codes import CODES, Entry
 from gradcli.syntax.diagnostics import Diagnostic, Source, Span
+from tests.conftest import Cli
 
 ERROR = Diagnostic("SYN005", "a value is missing", Span(Source("a.net", "net f(x) =\n"), 10, 10))
 NET = CheckedNet("Net", (("x", "f32[m, k]"),), (("z", "f32[1]"),), (("out", "f32[m]"),), ("m > 0",))
@@ -127,3 +129,12 @@ def test_a_bar_that_is_not_wanted_or_has_no_time_writes_nothing() -> None:
             bar.advance("one")
             bar.advance("two")
         assert stream.getvalue() == ""
+
+
+def test_one_net_with_static_parameters_is_proved_as_among_others(cli_inside: Cli, tmp_path: Path) -> None:
+    """It cannot be run by itself, but nobody asks for that."""
+    net = "net Dense[i, o](x: f64[n, i]) -> f64[n, o] {\n  param w: f64[i, o] = zeros()\n  return x @ w\n}\n"
+    (tmp_path / "m.net").write_text(net + "net main(x: f64[n, 3]) {\n  layer l = Dense[3, 4]\n  return l(x)\n}\n")
+    every = cli_inside("check", "m.net", cwd=tmp_path).done().out
+    one = cli_inside("check", "m.net", "--net", "Dense", cwd=tmp_path).done().out
+    assert one == every.partition("  net main")[0]

@@ -23,7 +23,8 @@ PAGE = Path(__file__).with_name("planted.md")
 SECTION = re.compile(
     r"^## ([^\n]+)\n\n```net\n(.*?)```\n\n```console\n\$ gradcli ([^\n]+)\n(.*?)```$", re.MULTILINE | re.DOTALL
 )
-CLEAN = ("infinity that reaches no result", "nothing bad", "near misses", "a gradient that vanishes in a loop")
+CLEAN = ("infinity that reaches no result", "nothing bad", "near misses", "a gradient that vanishes in a loop",
+         "infinities in every turn that reach no result")  # fmt: skip
 
 
 class Planted(NamedTuple):

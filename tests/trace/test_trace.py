@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,9 @@ NUMBER = (int, float, str)
 NEAR = {**PLACE, "born": str, "operator": str, "dtype": str, "small": bool, "value": NUMBER, "limit": NUMBER,
         "room": NUMBER}  # fmt: skip
 FOUND = {
-    "value": str, "born": str, "order": int, "operator": MAYBE, "place": MAYBE, "expression": MAYBE, "step": MAYBE,
-    "formula": MAYBE, "numbers": MAYBE, "name": MAYBE, "source": MAYBE, "dtype": str, "shape": list, "index": list,
+    "value": str, "born": str, "order": int, "operator": MAYBE, "within": MAYBE, "place": MAYBE, "expression": MAYBE,
+    "step": MAYBE, "formula": MAYBE, "numbers": MAYBE, "name": MAYBE, "source": MAYBE, "dtype": str, "shape": list,
+    "index": list,
     "count": int, "operands": list, "turns": list, "path": list, "spoils": list, "besides": list,
     "mend": (dict, type(None)),
 }  # fmt: skip
@@ -132,6 +135,20 @@ def test_infinite_data_that_does_no_harm_is_no_finding(cli_inside: Cli) -> None:
     cli_inside("trace", "-e", "sum(exp(x + m))", "-i", "x=[1.0, 2.0]", "-i", "m=[0.0, -inf]").done()
 
 
+def test_a_file_that_is_imported_is_named_and_mended(cli_inside: Cli, tmp_path: Path) -> None:
+    lib = tmp_path / "lib.net"
+    lib.write_text("net unit(v) = v / sqrt(sum(v * v))\n")
+    (tmp_path / "model.net").write_text(
+        'import "lib.net" as lib\nnet main(x: f64[3]) = sum(lib.unit(x))\ninput x = [0.0, 0.0, 0.0]\n'
+    )
+    ran = cli_inside("trace", "model.net", cwd=tmp_path)
+    assert re.sub(r"\s+", " ", ran.out).split(" --> ")[0].endswith("of line 1 in lib.net, in `/`")
+    mend = found_in(cli_inside("trace", "model.net", "--json", cwd=tmp_path))["mend"]
+    assert mend["place"] == "lib.net:1:15"
+    lib.write_text(lib.read_text().replace(mend["expression"], mend["by"]))
+    cli_inside("trace", "model.net", cwd=tmp_path).done()
+
+
 # ── options ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -179,7 +196,6 @@ def test_dtype_is_that_of_the_run(cli_inside: Cli) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--backend", "cupy"], "`trace` runs on NumPy"),
         (["--format", "svg"], "`--format svg` draws near misses"),
         (["--format", "csv"], "`--format` cannot be `csv`"),
         (["--json", "--format", "plain"], "`--json` and `--format plain` disagree"),
@@ -189,6 +205,22 @@ def test_wrong_use(cli_inside: Cli, options: list[str], words: str) -> None:
     ran = cli_inside("trace", "-e", "x", "-i", "x=1.0", *options)
     assert ran.code == 2
     assert words in ran.err
+
+
+def test_the_numbers_are_those_of_numpy_whatever_backend_is_asked_for(
+    cli_inside: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a number goes bad is a question about the model: CuPy is neither needed nor imported, and that is said."""
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    command = ("trace", "-e", "log(x)", "-i", "x=0.0")
+    plain, asked = cli_inside(*command), cli_inside(*command, "--backend", "cupy")
+    assert (asked.code, asked.out) == (plain.code, plain.out)
+    assert asked.err == (
+        "note[NUM091]: `trace` ran on NumPy, step by step; the numbers of CuPy differ from these by rounding\n"
+    )
+    notes = cli_inside(*command, "--backend", "cupy", "--json").json()["notes"]
+    assert [(note["code"], note["severity"]) for note in notes] == [("NUM091", "note")]
+    assert plain.err == cli_inside(*command, "--backend", "auto").err == ""
 
 
 def test_the_drawing(cli_inside: Cli, tmp_path: Path) -> None:
