@@ -37,7 +37,7 @@ def joins(node: Node) -> tuple[Join, ...]:
     """All joins of a node whose sizes are known. A node that holds a graph has none."""
     if bodies(node):
         return ()
-    rule = _elementwise if node.prim.kind == "elementwise" else _RULES[node.prim.name]
+    rule = _elementwise if node.prim.kind == "elementwise" else _RULES.get(node.prim.name, _none)
     return tuple(rule(node))
 
 

@@ -21,6 +21,7 @@ PARTIALS = 8 << 20  # bytes of sums of their own that the lanes of a region may 
 FEWEST_BLOCKS = 2  # a region of fewer has no blocks
 FEWEST_NODES = 2  # that compute: one alone gains nothing from blocks
 FEWEST_BYTES = 1 << 18  # of results, over all nodes: less stays in the cache as it is
+LARGE_ENOUGH = 1 << 16  # bytes of the largest result: many small ones gain nothing from blocks
 LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
 
 
@@ -31,7 +32,8 @@ def worth(nodes: Sequence[Node], rows: int) -> bool:
     computing = [node for node in nodes if not node.prim.view]
     if len(computing) < FEWEST_NODES:
         return False
-    return sum(definite(out.aval.nbytes) for node in computing for out in node.outs) >= FEWEST_BYTES
+    sizes = [definite(out.aval.nbytes) for node in computing for out in node.outs]
+    return max(sizes) >= LARGE_ENOUGH and sum(sizes) >= FEWEST_BYTES
 
 
 def adds_up(node: Node) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gradcli.plan.rows import Region
 
 LINEAR_ALGEBRA = {"matmul", "solve", "inv", "cholesky", "det", "slogdet", "cofactor", "cofactor_along"}
+LARGE, FEW = 1 << 16, 3  # a small result of many steps in place is copied at the end: steps in the arena start faster
 SMALL = 8  # a view of at most this part of a temporary is copied, so that the temporary may go
 
 
@@ -50,6 +51,7 @@ class _Planner:
     def __init__(self, graph: Graph, tiling: Tiling) -> None:
         self.graph = graph
         self.tiling = tiling
+        self.input_bytes = sum(map(nbytes, graph.inputs))
         self.items = [item for item in steps_of(graph, tiling) if not _constant(item)]
         self.last = _last_uses(graph, self.items)
         self.drafts: list[_Draft] = []
@@ -71,7 +73,7 @@ class _Planner:
         largest = max((d.whole for d in self.drafts if d.whole and d.kind != "input"), key=nbytes, default=None)
         return Plan(
             self.graph, steps, tuple(map(_storage, self.drafts)), self.homes, copied, self.dead(), arena,
-            own + arena + max(self.alive(("made",))), sum(map(nbytes, self.graph.inputs)), largest,
+            own + arena + max(self.alive(("made",))), self.input_bytes, largest,
             0 if largest is None else nbytes(largest), self.busiest(), uses_blas(self.graph),
         )  # fmt: skip
 
@@ -104,7 +106,8 @@ class _Planner:
         made = blocks_of(region, self.tiling, lambda graph: make_plan(graph, self.tiling.inside()))
         sums = [output.value for output in region.outputs if output.axis is None]
         partial = tuple(tuple(self.scratch(number, nbytes(v)) for v in sums) for _ in made.lanes[1:])
-        self.passing[number] = made.full.peak * min(len(made.lanes), self.tiling.threads)
+        kit = made.full.arena + sum(map(nbytes, sums)) + (0 if made.rest is None else made.rest.arena)
+        self.passing[number] = kit * min(len(made.lanes), self.tiling.threads)
         return Blocks(region, made.size, made.lanes, made.full, made.rest, partial)
 
     def made(self, number: int, node: Node) -> Call:
@@ -179,7 +182,8 @@ class _Planner:
         for k, value in enumerate(self.graph.outputs):
             home = self.homes[value.id]
             draft = self.drafts[home.storage]
-            if draft.kind == "arena" and draft.whole is value:
+            worth = draft.nbytes >= LARGE or len(draft.values) <= FEW
+            if draft.kind == "arena" and draft.whole is value and worth:
                 draft.kind, draft.place = "result", k
                 for held in draft.values:
                     self.homes[held.id] = Home(home.storage, False, self.homes[held.id].packed)
