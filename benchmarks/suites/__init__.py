@@ -6,7 +6,10 @@ from importlib import import_module
 
 from benchmarks.workload import Case, Processes, Suite
 
-NAMES = ("chain", "perceptron", "pinn", "product", "recurrence", "cold", "startup", "linear")
+NAMES = (
+    "chain", "perceptron", "convolution", "attention", "pinn", "force", "lstm", "ode", "recurrence", "mixture",
+    "logistic", "banded", "product", "deep", "cold", "startup", "linear",
+)  # fmt: skip
 
 
 def suite_of(name: str) -> Suite | Processes:

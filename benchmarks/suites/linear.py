@@ -12,9 +12,14 @@ from benchmarks.measure import console_script
 from benchmarks.workload import Case, Processes
 
 
+def factor(i: int) -> float:
+    """A number near 1, another for each i."""
+    return 1 + 1 / (2 + i)
+
+
 def model(operators: int) -> str:
     lines = ["net chain(x: f64) -> f64 {"]
-    lines += [f"  x = sin(x)\n  x = x * {1 + 1 / (2 + i)!r}" for i in range(operators // 2)]
+    lines += [f"  x = sin(x)\n  x = x * {factor(i)!r}" for i in range(operators // 2)]
     return "\n".join([*lines, "  return x", "}", "input x: f64 = 0.5", ""])
 
 

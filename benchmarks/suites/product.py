@@ -75,6 +75,7 @@ def inductor(case: Case, a: Arrays) -> Step:
     """`torch.func`'s jvp of the gradient, compiled."""
     import torch
 
+    torch._dynamo.reset()
     gradient = torch.func.grad(lambda x: LOSSES[case.kind](torch, x))
     product = torch.compile(lambda x, v: torch.func.jvp(gradient, (x,), (v,))[1], dynamic=False)
     given = torch_arrays(a)
@@ -94,13 +95,16 @@ def casadi(case: Case, a: Arrays) -> Step:
     import casadi as ca
 
     x, v = ca.SX.sym("x", case.size), ca.SX.sym("v", case.size)
-    near, far = x[:-1], x[1:]
-    if case.kind == "sines":
-        value = ca.sum1(ca.sin(far * near))
-    else:
-        value = ca.sum1(100 * (far - near**2) ** 2 + (1 - near) ** 2)
+    value = casadi_loss(ca, case.kind, x)
     product = ca.Function("product", [x, v], [ca.jtimes(ca.gradient(value, x), x, v)], ["at", "along"], ["x"])
     return casadi_step(product, [a["x"], a["v"]])
+
+
+def casadi_loss(ca: Any, kind: str, x: Any) -> Any:
+    near, far = x[:-1], x[1:]
+    if kind == "sines":
+        return ca.sum1(ca.sin(far * near))
+    return ca.sum1(100 * (far - near**2) ** 2 + (1 - near) ** 2)
 
 
 def by_hand(case: Case, a: Arrays) -> Step:
