@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 Writer = Callable[..., Any]
 
 BLOCK = 16384  # elements that a kernel takes at a time, so that its scratch stays near the processor
-LEAST = 8192  # elements below which the 30 calls of a kernel cost more than they save
+LEAST = 4096  # elements below which the 30 calls of a kernel cost more than they save
 FEW = 512  # the same, of a route of a few calls
 SHORT_SUM, SHORT_MAX = 128, 16  # elements of a short last axis
 TABLE = 32768  # elements from which a table of all f16 numbers pays
