@@ -16,6 +16,7 @@ import numpy as np
 
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
+from gradcli.backends.routes import writers
 from gradcli.ir.aval import NUMPY_NAMES, Aval
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
@@ -41,6 +42,7 @@ class Frame:
         for node in plan.graph.nodes:
             if node.prim.name == "constant":
                 self.place(node.outs[0], load(node))
+        self.routes = writers(step.nodes[0] for step in plan.steps if isinstance(step, Call) and step.how == "write")
         self.results = [-1] * len(plan.graph.outputs)
         for number, step in enumerate(plan.steps):
             self.bind(step)
@@ -133,7 +135,7 @@ class Frame:
     def bind_written(self, step: Call) -> None:
         node = step.node
         slot = self.room(node.outs[0])
-        write, out = _writer(step), self.slots[slot]
+        write, out = self.routes.get(node) or _writer(step), self.slots[slot]
         arrays = self.fixed(node.inputs)
         if out is not None:
             write = partial(write, out=out)
