@@ -71,7 +71,8 @@ def begun(suite: Suite, engine: str, case: Case, results: str) -> Held:
     prepare(engine, case.dtype)
     before = fresh_peak()
     step = suite.sides[engine](case, suite.data(case))
-    np.savez(results, **{name: np.asarray(array) for name, array in numbers(suite.shown(step())).items()})
+    arrays: dict[str, Any] = {name: np.asarray(array) for name, array in numbers(suite.shown(step())).items()}
+    np.savez(results, **arrays)
     return Held(step, max(1, int(CHUNK / warm(step))), before)
 
 

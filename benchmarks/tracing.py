@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import Ratio, report
+from benchmarks.ratios import Ratio, report
 from gradcli.api import prepare
 from gradcli.backends import numpy as backend
 from gradcli.backends import start_single

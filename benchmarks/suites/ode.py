@@ -33,7 +33,8 @@ def data(case: Case) -> Arrays:
 
 
 def gradcli(case: Case, a: Arrays) -> Step:
-    return gradcli_step(model(case), a, ["k"], **({"memory": BOUND} if case.kind == BOUNDED else {}))
+    memory = BOUND if case.kind == BOUNDED else None
+    return gradcli_step(model(case), a, ["k"], memory=memory)
 
 
 def jax(case: Case, a: Arrays) -> Step:
