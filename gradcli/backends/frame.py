@@ -127,7 +127,7 @@ class Frame:
         look = partial(node.prim.eval, np, **node.params)
         slot = self.place(node.outs[0])
         arrays = self.fixed(node.inputs)
-        if arrays is not None:
+        if arrays is not None and self.plan.homes[node.outs[0].id].fixed:
             self.slots[slot] = look(*arrays)
         else:
             self.then(partial(_make_one, self.slots, slot, look, self.fetch(node.inputs)), node)

@@ -122,6 +122,11 @@ def primitive(name: str) -> Primitive:
     return _registry[name]
 
 
+def is_registered(prim: Primitive) -> bool:
+    """Whether it is an operator of the table; others are made for one run, and may do more than their name says."""
+    return _registry.get(prim.name) is prim
+
+
 def registry() -> dict[str, Primitive]:
     """All primitives by name, in the order of registration."""
     return dict(_registry)

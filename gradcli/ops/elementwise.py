@@ -28,7 +28,7 @@ neg = elementwise("neg", "negative", lambda x, out: (-1,), formula="-1", doc="Th
 def _remainder(xp: Any, x: Any, y: Any, out: Any = None) -> Any:
     if x.dtype.kind == "i" and bool((y == 0).any()):
         raise DataError("NUM002", "the remainder of an integer by zero")
-    return xp.remainder(x, y, out=out)
+    return xp.remainder(x, y) if out is None else xp.remainder(x, y, out=out)
 
 
 rem = elementwise(

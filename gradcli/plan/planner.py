@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.region import carried
 from gradcli.ir.region import regions as graphs_of
+from gradcli.ir.primitive import is_registered
 from gradcli.plan.arena import Arena
 from gradcli.plan.blocks import Tiling, blocks_of, steps_of
 from gradcli.plan.flat import FlatPlan, flat_body, nbytes, repeated
@@ -129,9 +130,11 @@ class _Planner:
         return draft.kind not in ("arena", "made") or SMALL * nbytes(node.outs[0]) > draft.nbytes
 
     def look(self, node: Node, operand: Home) -> None:
+        """Operators that only look are asked once; one that does more than that, such as taking notes, in each run."""
         packed = operand.packed and _stays_packed(node)
+        fixed = operand.fixed and is_registered(node.prim)
         for out in node.outs:
-            self.homes[out.id] = Home(operand.storage, operand.fixed, packed)
+            self.homes[out.id] = Home(operand.storage, fixed, packed)
             self.live(operand.storage, out)
 
     def replaced(self, number: int, node: Node) -> int | None:
