@@ -15,9 +15,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from gradcli.ir.graph import Graph, Node, Value
+from gradcli.ir.primitive import is_registered
 from gradcli.ir.region import carried
 from gradcli.ir.region import regions as graphs_of
-from gradcli.ir.primitive import is_registered
 from gradcli.plan.arena import Arena
 from gradcli.plan.blocks import Tiling, blocks_of, steps_of
 from gradcli.plan.flat import FlatPlan, flat_body, nbytes, repeated
