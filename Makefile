@@ -64,12 +64,9 @@ mutants: $(VENV)/installed-dev
 	$(BIN)/python -m tools.mutants
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/chain.py
-	$(BIN)/python benchmarks/perceptron.py
-	$(BIN)/python benchmarks/loops.py
-	$(BIN)/python benchmarks/hessian.py
+	$(BIN)/python -m benchmarks
 	$(BIN)/python benchmarks/tracing.py
+	$(BIN)/python benchmarks/routes.py
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python tools/make_docs.py

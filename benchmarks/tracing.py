@@ -17,12 +17,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import Ratio, report
+from benchmarks.ratios import Ratio, report
 from gradcli.api import prepare
 from gradcli.backends import numpy as backend
 from gradcli.backends import start_single
 from gradcli.ir.dims import definite
-from gradcli.plan import make_plan
+from gradcli.plan import make_flat
 from gradcli.ready import get_ready
 from gradcli.request import ModelFile, Request
 from gradcli.trace import trace
@@ -51,7 +51,7 @@ def ready_of(text: str, size: int) -> tuple[ModelFile, Request]:
 def plain(file: ModelFile, request: Request) -> Any:
     """The gradient, planned as it was derived."""
     ready = get_ready(*prepare(file, request), request)
-    return backend.run(make_plan(ready.derived.graph), ready.inputs)
+    return backend.run_flat(make_flat(ready.derived.graph), ready.inputs)
 
 
 def medians(sides: list[Callable[[], Any]], rounds: int) -> list[float]:
@@ -80,12 +80,12 @@ def costs(name: str, text: str, size: int, rounds: int) -> list[Ratio]:
     file, request = ready_of(text, size)
     whole, command = medians([lambda: plain(file, request), lambda: trace(file, request)], rounds)
     ready = get_ready(*prepare(file, request), request)
-    graph, plan = ready.derived.graph, make_plan(ready.derived.graph)
+    graph, plan = ready.derived.graph, make_flat(ready.derived.graph)
     planned, traced = medians(
-        [lambda: backend.run(make_plan(graph), ready.inputs), lambda: Tracer().run(graph, ready.inputs)], rounds
+        [lambda: backend.run_flat(make_flat(graph), ready.inputs), lambda: Tracer().run(graph, ready.inputs)], rounds
     )
     value = max(definite(out.aval.nbytes) for node in graph.nodes for out in node.outs) / 1e6
-    room = peak(lambda: backend.run(plan, ready.inputs)) + value + 1  # of Python's own, and a flag for each number
+    room = peak(lambda: backend.run_flat(plan, ready.inputs)) + value + 1  # of Python's own, and a flag for each number
     return [
         Ratio(name, command * 1e3, whole * 1e3, LIMIT),
         Ratio("  the run alone", traced * 1e3, planned * 1e3, LIMIT),

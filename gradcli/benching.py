@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli import api, running
 from gradcli.differentiate import Derived, Scene, scene_of
-from gradcli.engine import Machine, plan_of, run_plan
+from gradcli.engine import Machine, plan_of, run_plan, threads_of
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.aval import EPS, FLOATS
 from gradcli.ir.cost import flops
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gradcli.emitting.jax_gradients import Compiled
-    from gradcli.plan import Plan
+    from gradcli.plan import AnyPlan
 
     Array = np.ndarray[Any, Any]
 
@@ -81,8 +81,6 @@ def bench(
 ) -> Bench:
     """Raises ModelError as `grad` does; ENV006 and ENV007 where JAX is missing or cannot, NUM097 (exit 1) where the
     numbers of two sides disagree."""
-    from gradcli.backends import threads_in_use
-
     refuse_missing(against)
     machine = api.machine_of(request)
     work, first, plan, results = first_call(file, request, machine)
@@ -105,7 +103,7 @@ def bench(
     own = [side_of(name, found, apart, first, memory, peer.compiled) for name in sides]
     return Bench(
         work.program.scope.source.name, work.prepared.net, work.program.scope.edition, machine.backend,
-        threads_in_use(machine.threads), request.order, work.sens, count, first, tuple(own), flops(work.graph), memory,
+        threads_of(plan, machine), request.order, work.sens, count, first, tuple(own), flops(work.graph), memory,
         tuple(notes),
     )  # fmt: skip
 
@@ -128,7 +126,7 @@ def side_of(
 # ── the first call ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def first_call(file: ModelFile, request: Request, machine: Machine) -> tuple[Work, First, Plan, list[Array]]:
+def first_call(file: ModelFile, request: Request, machine: Machine) -> tuple[Work, First, AnyPlan, list[Array]]:
     """What a call takes from the text to the result, part by part, and what came of each."""
     warm(machine)
     begun = perf_counter()
@@ -259,7 +257,7 @@ def question_of(work: Work) -> Any:
 # ── agreement ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def agree(work: Work, name: str, ours: Sequence[Array], theirs: Sequence[Array], plan: Plan) -> float | None:
+def agree(work: Work, name: str, ours: Sequence[Array], theirs: Sequence[Array], plan: AnyPlan) -> float | None:
     """The largest difference over the largest element of its array. Raises ModelError NUM097 (exit 1) where results
     are further apart than rounding takes them.
 

@@ -5,7 +5,8 @@ Everything that turns what the elaborator prepared into arrays goes through here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gradcli.interp.params import Computed, FromFile, Seeded
@@ -19,7 +20,7 @@ from gradcli.syntax.diagnostics import fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import Plan
+    from gradcli.plan import AnyPlan
 
     Array = np.ndarray[Any, Any]
 
@@ -46,17 +47,24 @@ class Machine:
         name, why = choose(backend, device)
         return cls(name, why, device, threads, memory, fast_math)
 
+    @property
+    def workers(self) -> int:
+        """How many threads work at a time on NumPy: those asked for, else a thread for each core."""
+        from gradcli.backends import cores
 
-def plan_of(graph: Graph, machine: Machine) -> Plan:
+        return self.threads or cores()
+
+
+def plan_of(graph: Graph, machine: Machine) -> AnyPlan:
     """Optimised and planned; raises ModelError NUM001 where it cannot fit into memory.
 
     Where the adjoint of a loop would keep too much, the loop keeps less and runs some of its turns again.
     """
     from gradcli.passes.pipeline import optimize
-    from gradcli.plan import check_memory, fits, make_plan
+    from gradcli.plan import check_memory, fits
 
     best, free = optimize(graph, fast_math=machine.fast_math), _free_on_device(machine)
-    plans = [make_plan(best)]
+    plans = [_planned(best, machine)]
     for levels in range(2, MAX_LEVELS + 1):
         if fits(plans[-1], machine.memory, free):
             return plans[-1]
@@ -65,7 +73,7 @@ def plan_of(graph: Graph, machine: Machine) -> Plan:
         shorter = checkpoint_loops(best, levels)
         if shorter is best:
             break
-        plans.append(make_plan(optimize(shorter, fast_math=machine.fast_math)))
+        plans.append(_planned(optimize(shorter, fast_math=machine.fast_math), machine))
     least = min(plans, key=lambda plan: plan.peak)
     check_memory(least, machine.memory, free)
     return least
@@ -80,16 +88,38 @@ def _free_on_device(machine: Machine) -> int | None:
     return cupy.free_memory(machine.device)
 
 
-def run_plan(plan: Plan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
-    """The plan's outputs, owned by the caller."""
+def _planned(graph: Graph, machine: Machine) -> AnyPlan:
+    """A plan for the engine that runs it: CuPy takes the nodes as they are."""
+    from gradcli.plan import Tiling, make_flat, make_plan
+
     if machine.backend == "cupy":
+        return make_flat(graph)
+    return make_plan(graph, Tiling(threads=machine.workers))
+
+
+def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
+    """The plan's outputs, owned by the caller."""
+    return runner(plan, machine)(inputs)
+
+
+def runner(plan: AnyPlan, machine: Machine) -> Callable[[Sequence[Any]], list[Array]]:
+    """`run_plan` with all settled that stays the same from run to run. It may be called by several threads."""
+    from gradcli.plan import FlatPlan
+
+    if isinstance(plan, FlatPlan):
         from gradcli.backends import cupy
 
-        return cupy.run(plan, inputs, device=machine.device)
-    from gradcli.backends import numpy, suit
+        return partial(cupy.run, plan, device=machine.device)
+    from gradcli.backends import numpy
 
-    suit(machine.threads, plan.blas_flops)
-    return numpy.run(plan, [x.get() if _on_a_gpu(x) else x for x in inputs])
+    return partial(numpy.run, plan, workers=machine.workers)
+
+
+def threads_of(plan: AnyPlan, machine: Machine) -> int:
+    """How many threads work on a plan at most; a GPU has none that are counted."""
+    from gradcli.plan import FlatPlan
+
+    return 0 if isinstance(plan, FlatPlan) else min(plan.most_lanes, machine.workers)
 
 
 def _on_a_gpu(array: Any) -> bool:
@@ -139,6 +169,13 @@ def materialise(origin: Any, aval: Aval, machine: Machine, name: str = "") -> Ar
     return fit(origin.load(), aval, name)  # Stored
 
 
+def dtype_of(aval: Aval) -> np.dtype[Any]:
+    """NumPy's dtype for the elements of an aval, in the byte order of this machine."""
+    import numpy as np
+
+    return np.dtype(NUMPY_NAMES[aval.dtype])
+
+
 def fit(array: Any, aval: Aval, name: str = "") -> Array:
     """Data in the dtype of an aval; an array of a GPU that has it stays there.
 
@@ -146,13 +183,15 @@ def fit(array: Any, aval: Aval, name: str = "") -> Array:
     """
     import numpy as np
 
-    dtype = NUMPY_NAMES[aval.dtype]
+    dtype = dtype_of(aval)
     if _on_a_gpu(array):
-        if array.dtype.name == dtype:
+        if array.dtype == dtype:
             return array  # type: ignore[no-any-return]  # of CuPy, which is not installed where types are checked
         array = array.get()
     given = np.asarray(array)
-    if is_int(aval.dtype) and given.dtype.name != dtype and given.dtype.kind != "b" and given.size:
+    if given.dtype == dtype:
+        return given
+    if is_int(aval.dtype) and given.dtype.name != dtype.name and given.dtype.kind != "b" and given.size:
         limits = np.iinfo(dtype)
         low, high = given.min(), given.max()
         if not limits.min <= low <= high <= limits.max:

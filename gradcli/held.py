@@ -15,14 +15,14 @@ from gradcli.engine import Machine, plan_of, run_plan
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node
 from gradcli.ir.region import regions
-from gradcli.plan.plan import nbytes
+from gradcli.plan.flat import nbytes
 from gradcli.record import record, replace
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import Plan
+    from gradcli.plan import AnyPlan
 
     Array = np.ndarray[Any, Any]
 
@@ -62,7 +62,7 @@ class Held:
         self._moved = list(moved)
         self._log = Log()
         self._graph = steadied(graph, self._log)
-        self._plans: dict[int, Plan] = {}  # by the number of rows
+        self._plans: dict[int, AnyPlan] = {}  # by the number of rows
         self.most = most_rows(graph, self._room)
 
     def near(self, moves: Sequence[Move]) -> list[Near | None]:
@@ -102,7 +102,7 @@ class Held:
             move.apply(made[move.position][row, ...])
         return made
 
-    def _plan(self, count: int) -> tuple[Plan, int]:
+    def _plan(self, count: int) -> tuple[AnyPlan, int]:
         """For so many points beside the first, if they fit; and the number of its rows."""
         count = min(count, self.most)
         rows = min((rows for rows in self._plans if count < rows <= GROWTH * (count + 1)), default=0)

@@ -22,7 +22,7 @@ from gradcli.ad.zero import why_zero
 from gradcli.dense import pointed, refuse_dense
 from gradcli.differentiate import Question, Reason, Scene, Target, scene_of
 from gradcli.directions import describe, read_tangents, read_vectors, scene_of_jvp
-from gradcli.engine import Machine, run_graph
+from gradcli.engine import Machine, plan_of, run_plan, threads_of
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import definite
@@ -94,7 +94,8 @@ def run(file: ModelFile, program: Program, prepared: Prepared, request: Request,
     inputs = feed_arrays(prepared, machine)
     extras = [extra.array(machine) for extra in made.extras]
     try:
-        arrays = run_graph(made.graph, [*inputs, *extras], machine)
+        plan = plan_of(made.graph, machine)
+        arrays = run_plan(plan, [*inputs, *extras], machine)
     except ModelError as error:
         raise pointed(error, HELP[request.verb]) if made.field == "blocks" else error from None
     first = len(prepared.outputs) if request.value else 0
@@ -110,7 +111,8 @@ def run(file: ModelFile, program: Program, prepared: Prepared, request: Request,
     )
     sens = describe_sens(prepared, made.sens) if request.verb == "hess" else ()
     notes = (*prepared.notes, *made.notes)
-    result = result_of(file, program, prepared, request, machine, sens, values if request.value else None, (), notes)
+    shown, threads = values if request.value else None, threads_of(plan, machine)
+    result = result_of(file, program, prepared, request, machine, threads, sens, shown, (), notes)
     return replace(result, along=describe(made.along), mode=made.mode, **{made.field: entries})
 
 

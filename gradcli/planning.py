@@ -14,7 +14,7 @@ from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
-    from gradcli.plan import Plan
+    from gradcli.plan import AnyPlan
 
 
 @record(eq=False)
@@ -25,7 +25,7 @@ class Planned:
     (`"along"`), in the order in which these are given where they have no name.
     """
 
-    plan: Plan
+    plan: AnyPlan
     names: tuple[str, ...]
     inputs: tuple[Any, ...]
     places: Mapping[str, int]

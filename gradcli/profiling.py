@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gradcli import api
 from gradcli.benching import Work, first_call, not_finite
-from gradcli.engine import run_plan
+from gradcli.engine import run_plan, threads_of
 from gradcli.ir.cost import moved, node_cost, node_flops
 from gradcli.ir.graph import Node, Value
 from gradcli.ir.region import regions
@@ -27,7 +27,7 @@ from gradcli.timing import FEWEST, Talk, spread
 
 if TYPE_CHECKING:
     from gradcli.backends.timed import Timed
-    from gradcli.plan import Plan
+    from gradcli.plan import AnyPlan
 
 MOST = 2_000  # runs: medians of more are no better
 SHORT = 100e-6  # seconds of a run below which measuring is a good part of it
@@ -57,8 +57,6 @@ def profile(
     on_round: Callable[[str], None] = lambda name: None,
 ) -> Profile:
     """Raises ModelError as `grad` does."""
-    from gradcli.backends import threads_in_use
-
     machine = api.machine_of(request)
     work, _, plan, results = first_call(file, request, machine)
     peaks = measure(dtypes_of(plan), request.memory)
@@ -69,18 +67,19 @@ def profile(
     notes = (*work.notes, *not_finite(work, results), *doubts(whole.median, stepwise))
     return Profile(
         work.program.scope.source.name, work.prepared.net, work.program.scope.edition, machine.backend,
-        threads_in_use(machine.threads), request.order, work.sens, len(plain), whole, stepwise, peaks,
+        threads_of(plan, machine), request.order, work.sens, len(plain), whole, stepwise, peaks,
         lines_of(parts, peaks), steps_of(timed, parts, peaks), notes,
     )  # fmt: skip
 
 
 def measured(
-    work: Work, plan: Plan, *, seconds: float, rounds: int | None, talk: Talk
+    work: Work, plan: AnyPlan, *, seconds: float, rounds: int | None, talk: Talk
 ) -> tuple[list[float], list[Timed]]:
-    """Seconds of plain runs, and between them of runs step by step, the median of each step."""
+    """Seconds of plain runs, and between them of runs node by node, the median of each node."""
     from gradcli.backends.timed import Stopwatch
+    from gradcli.plan import make_flat
 
-    watch = Stopwatch(plan)
+    watch = Stopwatch(make_flat(plan.graph))
     begun = perf_counter()
     run_plan(plan, work.inputs, work.machine)
     watch.run(work.inputs)
@@ -111,7 +110,7 @@ def doubts(plain: float, stepwise: float) -> Iterable[Diagnostic]:
         yield Diagnostic("NUM098", text, severity="note")
 
 
-def dtypes_of(plan: Plan) -> set[str]:
+def dtypes_of(plan: AnyPlan) -> set[str]:
     """Dtypes of matrix products."""
     graphs = [plan.graph]
     for graph in graphs:
@@ -122,7 +121,7 @@ def dtypes_of(plan: Plan) -> set[str]:
 # ── from steps to nodes ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def parts_of(timed: Sequence[Timed], plan: Plan) -> list[Part]:
+def parts_of(timed: Sequence[Timed], plan: AnyPlan) -> list[Part]:
     """The time of each step divided among its nodes. Values that stay inside of a step move no memory."""
     readers: dict[Value, set[int]] = {value: {-1} for value in plan.graph.outputs}
     for number, step in enumerate(timed):

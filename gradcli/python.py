@@ -18,6 +18,7 @@ from gradcli import api, engine
 from gradcli.asking import ALONG, OPTIONS, TRUSTING, asked, const_texts, mapping_of, true_or_false, whole_number
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.planning import Planned, plan
+from gradcli.recalling import Group, Key, Route, key_of, route_of
 from gradcli.record import replace
 from gradcli.request import CheckedGradients, ModelFile, Request, Result, SparseMatrix, Verb
 from gradcli.syntax.diagnostics import fail
@@ -31,6 +32,13 @@ class Arrays(Sequence[Any]):
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self._arrays = dict(arrays)
+
+    @classmethod
+    def of(cls, arrays: dict[str, Any]) -> Arrays:
+        """Keeps `arrays` as it is: nobody else may hold it."""
+        made = cls.__new__(cls)
+        made._arrays = arrays
+        return made
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
@@ -176,10 +184,16 @@ class Compiled:
     """
 
     def __init__(self, net: Net, request: Request) -> None:
+        import numpy as np
+
         self._net = net
         self._request = request
         self._machine = api.machine_of(request)
+        self._options = OPTIONS[request.verb]
+        self._along = [name for name in ALONG if name in self._options]
         self._plans: dict[Any, Planned] = {}
+        self._routes: dict[Key | None, Route] = {}
+        self._plain = np.ndarray
         self._lock = Lock()
 
     def __call__(
@@ -190,36 +204,53 @@ class Compiled:
         out: Mapping[str, Any] | None = None,
         **keywords: Any,
     ) -> Arrays:
+        if sens is not None and "sens" not in self._options:
+            sens, keywords = None, {**keywords, "sens": sens}
+        weights: dict[str, Any] = {} if sens is None else {"sens": sens}
+        for name in self._along:
+            if name in keywords:
+                weights["along"] = keywords.pop(name)
+        groups = (self._request.arrays, inputs, keywords, self._request.param_arrays, params, weights)
+        key = key_of(groups, self._plain)
+        route = self._routes.get(key)
+        if route is not None:
+            targets = None if out is None else _targets(route.planned, mapping_of("out", out))
+            made = route(groups)
+        else:
+            made, targets = self._first(key, groups, out)
+        if targets:
+            for name, target in targets.items():
+                if hasattr(target, "set"):  # an array of a GPU
+                    target.set(made[name])
+                else:
+                    target[...] = made[name]
+                made[name] = target
+        return Arrays.of(made)
+
+    def _first(
+        self, key: Key | None, groups: Sequence[Group], out: Mapping[str, Any] | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The results of a call that is not known yet, with the arrays of `out`; it is known from then on."""
+        _, inputs, keywords, _, params, weights = groups
         for label, mapping in (("inputs", inputs), ("params", params), ("out", out)):
             mapping_of(label, mapping)
-        options = OPTIONS[self._request.verb]
-        if sens is not None and "sens" not in options:
-            sens, keywords = None, {**keywords, "sens": sens}
-        along = next((keywords.pop(name) for name in ALONG if name in options and name in keywords), None)
-        arrays = {**self._request.arrays, **(inputs or {}), **keywords}
-        trained = dict(self._request.param_arrays) | dict(params or {})
-        planned = self._planned(arrays, trained, sens, along)
+        arrays = {**self._request.arrays, **(inputs or {}), **(keywords or {})}
+        trained = {**self._request.param_arrays, **(params or {})}
+        planned = self._planned(arrays, trained, weights or {})
         targets = _targets(planned, out or {})
-        fed = planned.fed(arrays | trained, {"sens": sens, "along": along})
-        made = dict(zip(planned.names, engine.run_plan(planned.plan, fed, self._machine), strict=True))
-        for name, target in targets.items():
-            if hasattr(target, "set"):  # an array of a GPU
-                target.set(made[name])
-            else:
-                target[...] = made[name]
-            made[name] = target
-        return Arrays(made)
+        run = engine.runner(planned.plan, self._machine)
+        made = run(planned.fed(arrays | trained, weights or {}))
+        if key is not None and (route := route_of(planned, run, groups)) is not None:
+            self._routes[key] = route
+        return dict(zip(planned.names, made, strict=True)), targets
 
-    def _planned(self, arrays: Mapping[str, Any], trained: Mapping[str, Any], sens: Any, along: Any) -> Planned:
+    def _planned(self, arrays: Mapping[str, Any], trained: Mapping[str, Any], weights: Mapping[str, Any]) -> Planned:
         """The plan for arrays of these shapes and dtypes; made for the first call that has such."""
-        key = (_signature(arrays), _signature(trained), _form(sens), _form(along))
+        key = (_signature(arrays), _signature(trained), tuple((word, _form(weights[word])) for word in weights))
         with self._lock:
             if key not in self._plans:
-                request = replace(self._request, arrays=arrays, param_arrays=trained)
-                if sens is not None:
-                    request = replace(request, sens_arrays=sens)
-                if along is not None:
-                    request = replace(request, along_arrays=along)
+                given = {f"{word}_arrays": value for word, value in weights.items() if value is not None}
+                request = replace(self._request, arrays=arrays, param_arrays=trained, **given)
                 self._plans[key] = plan(self._net._file, request, self._machine)
             return self._plans[key]
 

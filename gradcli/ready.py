@@ -21,7 +21,7 @@ from gradcli.passes.checkpoints import checkpoint_loops, lengths
 from gradcli.passes.histories import keep_parts
 from gradcli.passes.loops import prune
 from gradcli.places import Around
-from gradcli.plan import check_memory, fits, make_plan
+from gradcli.plan import check_memory, fits, make_flat
 from gradcli.record import record, replace
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import ModelError, Span
@@ -123,14 +123,14 @@ def _derived(prepared: Prepared, request: Request, weighted: list[str] | None) -
 
 def _fitting(graph: Graph, memory: int | None) -> tuple[Graph, Cut]:
     """The graph; where it keeps too much, with loops that keep less. Raises ModelError NUM001."""
-    plan = make_plan(graph)
+    plan = make_flat(graph)
     if fits(plan, memory):
         return graph, Cut({})
     whole = prune(keep_parts(graph))
-    least = make_plan(whole)
+    least = make_flat(whole)
     for levels in range(1, MAX_LEVELS + 1):
         shorter = checkpoint_loops(whole, levels)
-        plan = make_plan(shorter)
+        plan = make_flat(shorter)
         if fits(plan, memory):
             turns = {node.spans: definite(node.params["turns"]) for node in whole.nodes if node.prim.name == "scan"}
             return shorter, Cut(turns if shorter is not whole else {}, levels)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcli import weights
 from gradcli.differentiate import Derived, Question, choose_targets, derive, line_value, scene_of
-from gradcli.engine import Machine, array_of, run_graph
+from gradcli.engine import Machine, array_of, plan_of, run_plan, threads_of
 from gradcli.interp.program import Fed, Prepared, Program
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Graph
@@ -33,12 +33,15 @@ def evaluate(file: ModelFile, program: Program, prepared: Prepared, request: Req
     if request.at is not None:
         value = line_value(prepared, request.at)
         graph, names = Graph(graph.inputs, graph.nodes, (value,), graph.n_values, graph.names), (request.at,)
-    arrays = run_graph(graph, feed_arrays(prepared, machine), machine)
+    plan = plan_of(graph, machine)
+    arrays = run_plan(plan, feed_arrays(prepared, machine), machine)
     values = tuple(
         Entry(name, "at" if request.at else "value", array, out.aval.dtype, makers=makers(out))
         for name, array, out in zip(names, arrays, graph.outputs, strict=True)
     )
-    return result_of(file, program, prepared, request, machine, (), values, (), prepared.notes)
+    return result_of(
+        file, program, prepared, request, machine, threads_of(plan, machine), (), values, (), prepared.notes
+    )
 
 
 def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine) -> Result:
@@ -53,7 +56,8 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
     graph = Graph(derived.graph.inputs, derived.graph.nodes, keep, derived.graph.n_values, derived.graph.names)
     inputs = feed_arrays(prepared, machine)
     sens = sens_arrays(given or {}, derived.weighted, machine)
-    arrays = run_graph(graph, [*inputs, *sens], machine)
+    plan = plan_of(graph, machine)
+    arrays = run_plan(plan, [*inputs, *sens], machine)
     values = None
     if request.value:
         values = tuple(
@@ -69,7 +73,8 @@ def gradients(file: ModelFile, program: Program, prepared: Prepared, request: Re
     plain = [_gradient(explainer, request, *row) for row in rows]
     grads = tuple(replace(entry, makers=makers(out, primal)) for entry, out in zip(plain, outs, strict=True))
     notes = (*prepared.notes, *derived.notes)
-    return result_of(file, program, prepared, request, machine, describe_sens(prepared, given), values, grads, notes)
+    described, threads = describe_sens(prepared, given), threads_of(plan, machine)
+    return result_of(file, program, prepared, request, machine, threads, described, values, grads, notes)
 
 
 def all_zero(array: Array) -> bool:
@@ -87,13 +92,10 @@ def _gradient(
 
 
 def result_of(
-    file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine,
+    file: ModelFile, program: Program, prepared: Prepared, request: Request, machine: Machine, threads: int,
     sens: tuple[dict[str, Any], ...], values: tuple[Entry, ...] | None, grads: tuple[Entry, ...],
     notes: Sequence[Diagnostic],
 ) -> Result:  # fmt: skip
-    from gradcli.backends import threads_in_use
-
-    threads = threads_in_use(machine.threads) if machine.backend == "numpy" else 0
     return Result(
         request.verb, program.scope.source.name, prepared.net, program.scope.edition, machine.backend,
         threads, sens, values, grads, tuple(notes), machine.why, origins=prepared.origins,

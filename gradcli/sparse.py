@@ -32,7 +32,7 @@ from gradcli.syntax.diagnostics import ModelError, fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import Plan
+    from gradcli.plan import AnyPlan
 
     Array = np.ndarray[Any, Any]
 
@@ -75,8 +75,8 @@ class SparseProgram:
     colors: Array  # of the elements that are seeded: columns, or rows in reverse mode
     chunks: tuple[Chunk, ...]
     batch: int
-    first: Plan
-    second: Plan
+    first: AnyPlan
+    second: AnyPlan
     seeded: Aval
     output: Aval
     input: Aval
@@ -206,7 +206,7 @@ def _chunks(sources: tuple[Array, Array], width: int, size: int) -> Iterator[Chu
         yield Chunk(elements, color % size * width + place)
 
 
-def _planned(make: Callable[[int], Graph], count: int, machine: Machine) -> tuple[Plan, int]:
+def _planned(make: Callable[[int], Graph], count: int, machine: Machine) -> tuple[AnyPlan, int]:
     """A plan for `count` colours at a time, or as many of them as fit. Raises ModelError NUM001 where not one does."""
     size = count
     while True:

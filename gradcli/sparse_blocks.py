@@ -48,7 +48,8 @@ def run(file: ModelFile, program: Program, prepared: Prepared, request: Request,
         entry_of(row, m.data, dtype, explainer.zero_of(row.zero) if _all_zero(m) else None, m)
         for row, dtype, m in found
     )
-    result = result_of(file, program, prepared, request, machine, described, None, (), (*prepared.notes, *notes))
+    notes = (*prepared.notes, *notes)
+    result = result_of(file, program, prepared, request, machine, machine.workers, described, None, (), notes)
     return replace(result, blocks=blocks, mode="; ".join(_mode(entry) for entry in blocks))
 
 

@@ -25,7 +25,7 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.region import regions
 from gradcli.places import Around
-from gradcli.plan import make_plan
+from gradcli.plan import make_flat
 from gradcli.record import record
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Tracer:
     def body(self, graph: Graph) -> Body:
         """What runs a region as a plan does, and leaves its inputs as they are."""
         if graph not in self._bodies:
-            self._bodies[graph] = Body(make_plan(graph), np, lambda node: node.prim.eval(np, **node.params))
+            self._bodies[graph] = Body(make_flat(graph), np, lambda node: node.prim.eval(np, **node.params))
         return self._bodies[graph]
 
     def _inspect(

@@ -6,10 +6,10 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from gradcli.backends.threads import limit_threads, start_single, suit, threads_in_use
+from gradcli.backends.threads import cores, start_single, threads_in_use
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError, fail
 
-__all__ = ["choose", "limit_threads", "missing_cupy", "start_single", "suit", "threads_in_use"]
+__all__ = ["choose", "cores", "missing_cupy", "start_single", "threads_in_use"]
 
 INSTALL = "pip install 'gradcli[cupy]'"
 DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")

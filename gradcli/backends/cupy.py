@@ -17,12 +17,12 @@ from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError, fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan.plan import Plan
+    from gradcli.plan.flat import FlatPlan
 
     Array = np.ndarray[Any, Any]
 
 
-def run(plan: Plan, inputs: Sequence[Any], device: int = 0) -> list[Array]:
+def run(plan: FlatPlan, inputs: Sequence[Any], device: int = 0) -> list[Array]:
     """The results of a plan, as NumPy arrays that are the caller's own; `inputs` are NumPy or CuPy arrays.
 
     Raises ModelError (exit 3): ENV001 without CuPy, ENV002 without a GPU that works, ENV003 for a device that does not

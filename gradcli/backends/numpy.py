@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcli.backends.program import Program, compile_plan, execute
-from gradcli.ir.aval import NUMPY_NAMES
-from gradcli.ir.graph import Node
+from gradcli.backends.frame import Frame, empty, load
+from gradcli.backends.program import compile_plan, execute
+from gradcli.backends.threads import ONE_THREAD
+from gradcli.plan.flat import FlatPlan
 
 if TYPE_CHECKING:
     from gradcli.plan.plan import Plan
 
     Array = np.ndarray[Any, Any]
 
+NOTHING = nullcontext()
 
-def run(plan: Plan, inputs: Sequence[Any]) -> list[Array]:
+
+def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
     """The results of a plan for arrays of the shapes and dtypes of its inputs; they are the caller's own.
 
-    The plan keeps its program, so that a second run only runs. Raises ModelError where an operator refuses the data
-    (exit 2) or memory runs out (exit 3).
+    The plan keeps its frames, so that a second run allocates nothing but its results; calls at the same time, from
+    several threads, take frames of their own. Raises ModelError where an operator refuses the data (exit 2) or memory
+    runs out (exit 3).
     """
-    program: Program | None = plan.compiled.get("numpy")
+    frames: list[Frame] = plan.compiled.setdefault(f"numpy:{workers}", [])
+    try:
+        frame = frames.pop()
+    except IndexError:
+        frame = Frame(plan, workers)
+    results = [empty(value) for value in plan.graph.outputs]
+    with np.errstate(all="ignore"), ONE_THREAD if plan.blas else NOTHING:
+        frame.run([array if type(array) is np.ndarray else _here(array) for array in inputs], results)
+    frames.append(frame)  # not after a failure, which may have left it in the middle
+    return results
+
+
+def _here(array: Any) -> Array:
+    """An array of this process, also of one that a GPU holds."""
+    return np.asarray(array.get() if hasattr(array, "__cuda_array_interface__") else array)
+
+
+def run_flat(plan: FlatPlan, inputs: Sequence[Any]) -> list[Array]:
+    """The results of a flat plan, whose steps allocate."""
+    program = plan.compiled.get("numpy")
     if program is None:
-        program = plan.compiled["numpy"] = compile_plan(plan, np, _load)
+        program = plan.compiled["numpy"] = compile_plan(plan, np, load)
     with np.errstate(all="ignore"):
         return execute(program, [np.asarray(array) for array in inputs], np)
-
-
-def _load(node: Node) -> Array:
-    aval = node.outs[0].aval
-    made: Array = np.frombuffer(node.params["data"], NUMPY_NAMES[aval.dtype]).reshape(node.params["shape"])
-    return made  # read-only, as the bytes are

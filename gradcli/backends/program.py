@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gradcli.ir.graph import Node
 from gradcli.ir.primitive import DataError
-from gradcli.plan.plan import Plan, Step, span_of
+from gradcli.plan.flat import FlatPlan, Step, span_of
 from gradcli.syntax.diagnostics import ENVIRONMENT, fail
 
 
@@ -41,7 +41,7 @@ class Program(NamedTuple):
 class Body:
     """The graph that a node holds, ready to run: what its `eval` calls once, or turn by turn."""
 
-    def __init__(self, plan: Plan, xp: Any, load: Callable[[Node], Any]) -> None:
+    def __init__(self, plan: FlatPlan, xp: Any, load: Callable[[Node], Any]) -> None:
         from gradcli.backends.straight import straight
 
         self.inputs, self.outputs = plan.graph.inputs, plan.graph.outputs
@@ -52,7 +52,7 @@ class Body:
         return self.run(arrays)
 
 
-def compile_plan(plan: Plan, xp: Any, load: Callable[[Node], Any]) -> Program:
+def compile_plan(plan: FlatPlan, xp: Any, load: Callable[[Node], Any]) -> Program:
     """The program of a plan on the namespace `xp`; `load` gives the array of a constant, which nobody writes to."""
     slots: list[Any] = [None] * plan.n_slots
     for slot, node in plan.constants:

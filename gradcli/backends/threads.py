@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 
-WORTH_THREADS = 1 << 30  # operations: about what one core does while the threads of the others start
 VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SETTERS = (
     "scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
@@ -16,42 +16,43 @@ SETTERS = (
 GETTERS = tuple(name.replace("_set_", "_get_").replace("_Set_Num", "_Get_Max") for name in SETTERS)
 
 
-def limit_threads(threads: int | None) -> int:
-    """Ask BLAS for this many threads, None for its own choice; gives how many it will use, as `threads_in_use`.
-
-    Before NumPy is imported the environment is enough; after, the loaded library is asked, if it can be found.
-    """
-    if threads is not None:
-        for name in VARIABLES:
-            os.environ[name] = str(threads)
-        if "numpy" in sys.modules:
-            for function in _functions(SETTERS):
-                function(threads)
-    return threads_in_use(threads)
-
-
 def start_single() -> None:
-    """Have BLAS begin with one thread, unless the environment says how many; `suit` gives it more where that pays.
-
-    Starting a thread for every core takes OpenBLAS as long as importing the rest of NumPy, and most models are small.
-    """
+    """Have BLAS begin with one thread, unless the environment says how many: plans cut their products themselves, and
+    starting a thread for every core takes OpenBLAS as long as importing the rest of NumPy."""
     if not any(name in os.environ for name in VARIABLES):
         for name in VARIABLES:
             os.environ[name] = "1"
-        _started_single.append(True)
 
 
-_started_single: list[bool] = []
+class OneThread:
+    """While a plan runs, BLAS works on the thread that calls it: a plan's own threads are never multiplied by those of
+    BLAS, and its products do not depend on how many there are. Afterwards BLAS has what it had."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._running = 0
+        self._before = 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._running:
+                self._before = max((int(ask()) for ask in _functions(GETTERS)), default=1)
+                self._set(1)
+            self._running += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if not self._running:
+                self._set(self._before)
+
+    def _set(self, threads: int) -> None:
+        if self._before > 1:
+            for function in _functions(SETTERS):
+                function(threads)
 
 
-def suit(threads: int | None, flops: int) -> int:
-    """The threads for a plan with so many BLAS operations: those asked for, else all where they pay, else as it is.
-
-    Gives how many are used. A process that did not `start_single` keeps what it has.
-    """
-    if threads is None and _started_single and flops >= WORTH_THREADS:
-        threads = cores()
-    return limit_threads(threads)
+ONE_THREAD = OneThread()
 
 
 def threads_in_use(threads: int | None = None) -> int:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcli.backends.numpy import _load
+from gradcli.backends.frame import load
 from gradcli.backends.program import Instruction, compile_plan, refused
 from gradcli.ir.graph import Node
 from gradcli.ir.primitive import DataError
-from gradcli.plan.plan import Plan, Step
+from gradcli.plan.flat import FlatPlan, Step
 
 EMPTY = 2_000  # steps that do nothing, to measure the clock
 
@@ -50,7 +50,7 @@ class Row:
 class Stopwatch:
     """`run(inputs)` gives the results of a plan and the time of each step. Raises ModelError as the plan's run does."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: FlatPlan) -> None:
         self.rows: list[Row] = []
         self.top = _Timed(plan, (), self.rows)
         self.tick, self.between = clock_costs()
@@ -71,9 +71,9 @@ class Stopwatch:
 class _Timed:
     """The steps of one plan, those of the outermost one or those of a body; called as what a body is."""
 
-    def __init__(self, plan: Plan, inside: tuple[Node, ...], rows: list[Row], outer: Row | None = None) -> None:
+    def __init__(self, plan: FlatPlan, inside: tuple[Node, ...], rows: list[Row], outer: Row | None = None) -> None:
         self.inputs, self.outputs, self.outer = plan.graph.inputs, plan.graph.outputs, outer
-        program = compile_plan(plan, np, _load)
+        program = compile_plan(plan, np, load)
         self.slots, self.places, self.results = program.slots, program.inputs, program.results
         self.steps: list[tuple[Instruction, Row]] = []
         for step, instruction in zip(plan.steps, program.instructions, strict=True):

@@ -60,7 +60,13 @@ class Primitive:
     outs, **params)` gives one tangent or None for each result; most operators state none, as it follows from their kind
     or from their vjp (`ad/forward.py`). `batch(args, batched, size, **params)` gives the results with one more dim in
     front, of `size`, which those args have that are `batched`; elementwise operators state none. `None` for a whole
-    rule means that it is missing, which raises when it is met."""
+    rule means that it is missing, which raises when it is met.
+
+    `into(xp, *arrays, out=array, **params)` writes what `eval` gives, to the bit, into an array of exactly its shape
+    and dtype, which need not be contiguous; what it gives back means nothing. An operand must not overlap `out`, but
+    for those that `aliases` names: these may be the very elements of `out` (best as the same array object, which spares
+    some operators a copy), alone or several at once. Stated for NumPy, where `None` says that nothing can be written
+    into."""
 
     name: str
     kind: Kind
@@ -71,6 +77,8 @@ class Primitive:
     doc: str = ""
     ufunc: str | None = None  # the namespace function that takes `out=`, for in-place plans
     view: bool = False  # the result may share memory with the first operand
+    into: Callable[..., Any] | None = None
+    aliases: tuple[int, ...] | Literal["all"] = ()  # operands that `out` may be; "all" of the aval of the result
     overwrites: int | None = None  # the operand that the result may replace in place (its eval takes `out=`)
     accumulate: str | None = None  # `add(acc, this(v, *rest, shape=…))` is this primitive's `(acc, v, *rest)`, in place
     lazy: bool = False  # its eval takes `wanted`, a flag for each result, and gives None for those nobody reads
@@ -86,6 +94,10 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
+
+    def may_alias(self, place: int, operand: Aval, out: Aval) -> bool:
+        """Whether `into` may write over the operand at `place`."""
+        return operand == out and (self.aliases == "all" or place in self.aliases)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Emit it: one value, or a tuple for several results. Needs a value among `args`."""
@@ -108,6 +120,11 @@ def register(prim: Primitive) -> Primitive:
 
 def primitive(name: str) -> Primitive:
     return _registry[name]
+
+
+def is_registered(prim: Primitive) -> bool:
+    """Whether it is an operator of the table; others are made for one run, and may do more than their name says."""
+    return _registry.get(prim.name) is prim
 
 
 def registry() -> dict[str, Primitive]:

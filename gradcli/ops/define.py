@@ -7,7 +7,7 @@ undone and cotangents are added up by the driver (`ad/reverse.py`), never here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import Size, broadcast, definite
@@ -16,6 +16,7 @@ from gradcli.ir.primitive import Primitive, Sample, ShapeError, register
 from gradcli.record import record
 
 Vjp = Callable[..., tuple[Value | None, ...]]
+Into = Callable[..., Any] | Literal["eval"] | None  # "eval": it takes `out=` itself
 
 
 @record
@@ -74,15 +75,17 @@ def elementwise(
     low: float = -2.0,
     high: float = 2.0,
     branch: Callable[..., Any] | None = None,
+    into: Into = None,
 ) -> Primitive:
     """An operator on each element, with broadcasting.
 
     `eval` is a function of the array namespace by its name, or `lambda xp, *arrays`. `partials(*operands, out)` gives
     one partial derivative for each operand; `flat` operators have none. `result` is the dtype where it is not that of
-    the operands. The default samples draw from `low..high`.
+    the operands. The default samples draw from `low..high`. `into` as in `general`; each operand may be its result.
     """
     ufunc = eval if isinstance(eval, str) else None
     function = _named(eval) if isinstance(eval, str) else eval
+    into = into or ("eval" if ufunc else _copied(function))
     if not samples:
         shapes = [((3,),), ((),), ((2, 0),)] if arity == 1 else [((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,)), ((), ())]
         samples = [Sample(shape, low=low, high=high, differentiable=not flat) for shape in shapes]
@@ -91,6 +94,7 @@ def elementwise(
             name, "elementwise", infer or _alike(result), function, _no_vjp if flat else _by_partials(partials),
             lambda node: flops * definite(node.outs[0].aval.size), doc, ufunc, flat=flat, samples=tuple(samples),
             formula=formula, conventions=conventions, jvp=_along_partials(partials), partials=partials, branch=branch,
+            into=function if into == "eval" else into, aliases="all",
         )
     )  # fmt: skip
 
@@ -124,11 +128,17 @@ def general(
     samples: Sequence[Sample],
     flops: Callable[[Node], int] | int = 0,
     kind: Any = "general",
+    into: Into = None,
     **record: Any,
 ) -> Primitive:
-    """Any operator. `flops` is the arithmetic of one node, or of one element of its result."""
+    """Any operator. `flops` is the arithmetic of one node, or of one element of its result.
+
+    `into="eval"` says that `eval` itself takes `out=`. Without one, a view or an elementwise result is copied.
+    """
     count = flops if callable(flops) else (lambda node: flops * definite(node.outs[0].aval.size))
-    return register(Primitive(name, kind, infer, eval, vjp, count, doc, samples=tuple(samples), **record))
+    into = into or (_copied(eval) if record.get("view") or kind == "elementwise" else None)
+    into = eval if into == "eval" else into
+    return register(Primitive(name, kind, infer, eval, vjp, count, doc, samples=tuple(samples), into=into, **record))
 
 
 def no_dependence(cts: Any, inputs: Any, outs: Any, **params: Any) -> tuple[Value | None, ...]:
@@ -166,10 +176,17 @@ def _along_partials(partials: Partials | None) -> Callable[..., tuple[Value | No
 
 
 def _named(ufunc: str) -> Callable[..., Any]:
-    def evaluate(xp: Any, *arrays: Any) -> Any:
-        return getattr(xp, ufunc)(*arrays)
+    def evaluate(xp: Any, *arrays: Any, out: Any = None) -> Any:
+        return getattr(xp, ufunc)(*arrays, out=out)
 
     return evaluate
+
+
+def _copied(eval: Callable[..., Any]) -> Callable[..., Any]:
+    def into(xp: Any, *arrays: Any, out: Any, **params: Any) -> None:
+        xp.copyto(out, eval(xp, *arrays, **params))
+
+    return into
 
 
 def _alike(result: str | None) -> Callable[..., tuple[Aval, ...]]:
@@ -186,6 +203,23 @@ def _alike(result: str | None) -> Callable[..., tuple[Aval, ...]]:
         return (first if made == dtype and shape is first.shape else Aval(shape, made),)
 
     return infer
+
+
+def begun(xp: Any, x: Any, out: Any) -> Any:
+    """Where an operator that starts from `x` goes on: a copy of it, or `out` with its elements, which may be `x`."""
+    if out is None:
+        return xp.array(x)
+    if out is not x:
+        xp.copyto(out, x)
+    return out
+
+
+def zeros(xp: Any, shape: tuple[int, ...], dtype: Any, out: Any) -> Any:
+    """`out` filled with zeros, or new ones."""
+    if out is None:
+        return xp.zeros(shape, dtype=dtype)
+    out.fill(0)
+    return out
 
 
 # ── what rules are written with ─────────────────────────────────────────────────────────────────────────────

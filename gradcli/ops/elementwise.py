@@ -25,16 +25,17 @@ div = elementwise("div", "divide", lambda x, y, out: (Per(y), -(out / y)), arity
 neg = elementwise("neg", "negative", lambda x, out: (-1,), formula="-1", doc="The negative.")
 
 
-def _remainder(xp: Any, x: Any, y: Any) -> Any:
+def _remainder(xp: Any, x: Any, y: Any, out: Any = None) -> Any:
     if x.dtype.kind == "i" and bool((y == 0).any()):
         raise DataError("NUM002", "the remainder of an integer by zero")
-    return xp.remainder(x, y)
+    return xp.remainder(x, y) if out is None else xp.remainder(x, y, out=out)
 
 
 rem = elementwise(
     "rem", _remainder, lambda x, y, out: (1, -apply("floor", x / y)), arity=2, flops=4, low=0.6,
     formula="1, -floor(x/y)", doc="The remainder `x % y`, with the sign of y.",
     conventions="0 where x / y is whole, by y: floor is flat", branch=lambda xp, x, y: xp.floor_divide(x, y),
+    into="eval",
     samples=[Sample(([5.3, -4.2, 0.7], [2.0, 2.0, -0.5])), Sample(([5, -4], [3, 3]))],
 )  # fmt: skip
 
@@ -42,10 +43,19 @@ rem = elementwise(
 # ── powers and roots ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _power(xp: Any, x: Any, y: Any) -> Any:
+def _power(xp: Any, x: Any, y: Any, out: Any = None) -> Any:
     if x.dtype.kind == "i" and bool((y < 0).any()):
         raise DataError("NUM004", "an integer to a negative power", "make one of them a float: `f64(x) ** y`")
-    return xp.power(x, y)
+    return xp.power(x, y, out=out)
+
+
+def _inverse_root(xp: Any, x: Any, out: Any = None) -> Any:
+    return xp.reciprocal(xp.sqrt(x, out=out), out=out)
+
+
+def _one_minus_square(xp: Any, x: Any, out: Any = None) -> Any:
+    below = 1 - x
+    return xp.multiply(below, xp.add(1, x, out=out), out=out)
 
 
 def _power_partials(x: Value, y: Value, out: Value) -> tuple[Value | float | None, Value]:
@@ -77,13 +87,13 @@ def _constant(value: Value) -> float | None:
 
 pow = elementwise(
     "pow", _power, _power_partials, arity=2, flops=20, low=0.3, formula="y·x**(y-1), log(x)·x**y",
-    doc="The power `x ** y`.",
+    doc="The power `x ** y`.", into="eval",
     conventions="x**0 has derivative 0 everywhere; x**2 is exact at 0 and below; by y it is 0 at x = 0 and y ≥ 0",
 )  # fmt: skip
 square = elementwise("square", "square", lambda x, out: (x * 2.0,), formula="2x", doc="x².")
 sqrt = elementwise("sqrt", "sqrt", lambda x, out: (Per(out * 2.0),), flops=2, low=0.2, formula="1/(2·sqrt(x))",
                    doc="The square root.", conventions="inf at 0")  # fmt: skip
-rsqrt = elementwise("rsqrt", lambda xp, x: xp.reciprocal(xp.sqrt(x)), lambda x, out: (out / x * -0.5,), flops=3, low=0.2,
+rsqrt = elementwise("rsqrt", _inverse_root, lambda x, out: (out / x * -0.5,), flops=3, low=0.2, into="eval",
                     formula="-rsqrt(x)/(2x)", doc="1/sqrt(x).")  # fmt: skip
 cbrt = elementwise("cbrt", "cbrt", lambda x, out: (Per(out * out * 3.0),), flops=8, low=0.2, formula="1/(3·cbrt(x)²)",
                    doc="The cube root, also of negative numbers.", conventions="inf at 0")  # fmt: skip
@@ -128,8 +138,8 @@ sin = elementwise("sin", "sin", lambda x, out: (apply("cos", x),), flops=8, form
 cos = elementwise("cos", "cos", lambda x, out: (-apply("sin", x),), flops=8, formula="-sin(x)", doc="The cosine.")
 tan = elementwise("tan", "tan", lambda x, out: (out * out + 1.0,), flops=10, low=-1.0, high=1.0, formula="1 + tan(x)²",
                   doc="The tangent.")  # fmt: skip
-one_minus_square = elementwise("one_minus_square", lambda xp, x: (1 - x) * (1 + x), lambda x, out: (x * -2.0,), flops=3,
-                               formula="-2x", doc="1 - x², exact near -1 and 1.")  # fmt: skip
+one_minus_square = elementwise("one_minus_square", _one_minus_square, lambda x, out: (x * -2.0,), flops=3,
+                               formula="-2x", into="eval", doc="1 - x², exact near -1 and 1.")  # fmt: skip
 asin = elementwise("asin", "arcsin", lambda x, out: (Per(apply("sqrt", apply("one_minus_square", x))),), flops=10, low=-0.8,
                    high=0.8, formula="1/sqrt(1 - x²)", doc="The inverse sine.", conventions="inf at -1 and 1")  # fmt: skip
 acos = elementwise("acos", "arccos", lambda x, out: (Per(-apply("sqrt", apply("one_minus_square", x))),), flops=10, low=-0.8,
@@ -166,16 +176,18 @@ FLAT = [Sample(([1.5, -0.7, 0.2, 2.5],), differentiable=False), Sample(((2, 0),)
 PAIRS = [Sample(([[1.5, -0.7, 0.2]], [[0.3], [0.9]])), Sample((0.4, [0.1, 0.8]))]
 
 
-def _share(xp: Any, x: Any, y: Any) -> Any:
-    one = x.dtype.type(1)
-    return xp.where(x > y, one, xp.where(x == y, one / 2, one - one))
+def _share(xp: Any, x: Any, y: Any, out: Any = None) -> Any:
+    """Half of how many of x > y and x ≥ y hold: no branch, as choosing costs more than counting."""
+    half = x.dtype.type(0.5)
+    return xp.multiply(xp.add(x > y, x >= y, out=out, dtype=x.dtype), half, out=out)
 
 
 def _which(xp: Any, x: Any, y: Any) -> Any:
     return xp.sign(x - y)
 
 
-share = elementwise("share", _share, arity=2, flat=True, doc="1 where x > y, 1/2 where they are equal, else 0.")
+share = elementwise("share", _share, arity=2, flat=True, into="eval",
+                    doc="1 where x > y, 1/2 where they are equal, else 0.")  # fmt: skip
 abs = elementwise("abs", "absolute", lambda x, out: (apply("sign", x),), samples=AWAY, formula="sign(x)",
                   doc="The absolute value.", conventions="0 at 0", branch=lambda xp, x: xp.sign(x))  # fmt: skip
 maximum = elementwise(
@@ -188,8 +200,9 @@ minimum = elementwise(
     formula="1 for the smaller", doc="The smaller of two.", conventions="half to each where they are equal",
     branch=_which,
 )  # fmt: skip
-relu = elementwise("relu", lambda xp, x: xp.maximum(x, x.dtype.type(0)), lambda x, out: (Only(apply("greater", x, 0.0)),),
-                   samples=AWAY, formula="1 where x > 0", doc="max(x, 0).", conventions="0 at 0",
+relu = elementwise("relu", lambda xp, x, out=None: xp.maximum(x, x.dtype.type(0), out=out),
+                   lambda x, out: (Only(apply("greater", x, 0.0)),), into="eval", samples=AWAY,
+                   formula="1 where x > 0", doc="max(x, 0).", conventions="0 at 0",
                    branch=lambda xp, x: x > 0)  # fmt: skip
 
 sign = elementwise("sign", "sign", flat=True, samples=FLAT, doc="-1, 0 or 1.", conventions="0 everywhere")
@@ -222,10 +235,31 @@ def _where_infer(condition: Aval, x: Aval, y: Aval) -> tuple[Aval, ...]:
     return (Aval(shape if condition.shape == shape else broadcast_shapes(condition.shape, shape), x.dtype),)
 
 
+SHORT = 1024  # elements, below which the number of calls is what costs
+
+
+def _choose_into(xp: Any, condition: Any, x: Any, y: Any, *, out: Any) -> None:
+    """Bits are chosen, y ^ ((x ^ y) · condition): a processor that guesses which one is taken guesses wrong at half of
+    random conditions, and `xp.where` then takes 2 to 5 times as long."""
+    over_x, over_y = xp.may_share_memory(out, x), xp.may_share_memory(out, y)
+    if out.size < SHORT or (over_x and over_y) or out.dtype == bool:
+        xp.copyto(out, xp.where(condition, x, y))
+        return
+    if over_y:
+        condition, x, y = xp.logical_not(condition), y, x
+    bits = f"i{out.itemsize}"
+    flags, x, y, out = condition.view("i1"), x.view(bits), y.view(bits), out.view(bits)
+    if y.ndim or int(y):
+        xp.multiply(xp.bitwise_xor(x, y, out=out), flags, out=out)
+        xp.bitwise_xor(out, y, out=out)
+    else:
+        xp.multiply(x, flags, out=out)
+
+
 where = elementwise(
     "where", lambda xp, condition, x, y: xp.where(condition, x, y),
     lambda condition, x, y, out: (None, Only(condition), Only(apply("logical_not", condition))),
-    infer=_where_infer, doc="x where the condition holds, else y.", formula="1 for what was chosen",
+    infer=_where_infer, into=_choose_into, doc="x where the condition holds, else y.", formula="1 for what was chosen",
     conventions="exactly 0 for what was not; 0 · inf stays nan",
     samples=[Sample(([True, False, True], (2, 3), (3,))), Sample((True, (), (2,)))],
 )  # fmt: skip
@@ -241,13 +275,15 @@ def _cast_jvp(tangents: Any, inputs: Any, outs: Any, *, dtype: str) -> tuple[Val
 
 cast = general(
     "cast", lambda x, *, dtype: (Aval(x.shape, dtype),), lambda xp, x, *, dtype: x.astype(NUMPY_NAMES[dtype]), _cast_vjp,
-    kind="elementwise", flops=1, jvp=_cast_jvp, doc="The same numbers in another dtype.",
+    kind="elementwise", flops=1, jvp=_cast_jvp, aliases="all",
+    into=lambda xp, x, *, out, dtype: xp.copyto(out, x, casting="unsafe"), doc="The same numbers in another dtype.",
     formula="the cotangent in the own dtype",
     samples=[Sample(((3,),), {"dtype": "f32"}, differentiable=False), Sample(((3,),), {"dtype": "i64"}, differentiable=False),
              Sample(([1, 2],), {"dtype": "f64"}), Sample(((2, 0),), {"dtype": "f64"})],
 )  # fmt: skip
 stop_gradient = general(
-    "stop_gradient", lambda x, *, by_rule=False: (x,), lambda xp, x, *, by_rule=False: x, no_dependence, view=True, stops=True, batch=shifted("stop_gradient"),
+    "stop_gradient", lambda x, *, by_rule=False: (x,), lambda xp, x, *, by_rule=False: x, no_dependence, view=True, stops=True,
+    batch=shifted("stop_gradient"), aliases="all",
     doc="x, and no derivative flows into it, in any mode or order.", formula="none, by request",
     samples=[Sample(((2, 3),), differentiable=False)],
 )  # fmt: skip

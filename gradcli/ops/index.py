@@ -15,7 +15,7 @@ from gradcli.ir.dims import Size, definite, product
 from gradcli.ir.graph import Value, apply
 from gradcli.ir.primitive import DataError, Sample, ShapeError
 from gradcli.ops.batching import grown
-from gradcli.ops.define import choose, general, same, splat
+from gradcli.ops.define import begun, choose, general, same, splat, zeros
 
 Axes = tuple[int, ...]
 
@@ -36,7 +36,7 @@ def _checked(xp: Any, shape: tuple[int, ...], idx: tuple[Any, ...], axes: Axes) 
     """The whole index. Raises DataError SHP108."""
     for axis, index in zip(axes, idx, strict=True):
         size = shape[axis]
-        if index.size and (bool((index < 0).any()) or bool((index >= size).any())):
+        if index.size and int(index.view("u8").max()) >= size:  # seen as unsigned, what is below 0 is huge
             wrong = int(index.min()) if bool((index < 0).any()) else int(index.max())
             help = "an index that is data counts from 0" if wrong < 0 else None
             raise DataError("SHP108", f"index {wrong} is out of range for a dim of size {size}", help)
@@ -168,7 +168,19 @@ def _gather_vjp(cts: Any, inputs: Any, outs: Any, *, axes: Axes) -> tuple[Value 
 
 def _gather(xp: Any, x: Any, *idx: Any, axes: Axes) -> Any:
     place = _place_of(x.shape, idx, axes)
-    return xp.array(x[_checked(xp, x.shape, idx, axes) if place is None else place])
+    return x[_checked(xp, x.shape, idx, axes)] if place is None else xp.array(x[place])
+
+
+def _gather_into(xp: Any, x: Any, *idx: Any, out: Any, axes: Axes) -> None:
+    """`take` along one axis: where indices are known to be in range, `clip` is the mode that needs no buffer."""
+    if (place := _place_of(x.shape, idx, axes)) is not None:
+        out[...] = x[place]
+        return
+    where = _checked(xp, x.shape, idx, axes)
+    if len(axes) == 1 and out.size:
+        xp.take(x, idx[0], axis=axes[0], out=out, mode="clip")
+    else:
+        out[...] = x[where]
 
 
 ROWS = [[2, 0, 2]], {"axes": (0,)}
@@ -177,6 +189,7 @@ APART = {"axes": (1, 3)}  # what is read begins with the dims of the index
 gather = general(
     "gather", _gathered, _gather, _gather_vjp, kind="linear", flops=0, doc="The parts at integer indices.",
     formula="added into zeros at the indices", conventions="an index that is out of range is an error", batch=_gather_batch,
+    into=_gather_into,
     samples=[Sample(((3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), [[2, 0], [1, 1]]), {"axes": (1,)}),
              Sample(((2, 3, 4), [1, 0], [3, 3]), POINTS), Sample(((2, 3, 4), [1, 0], [2, 2]), {"axes": (1, 2)}),
              Sample(((2, 3, 4, 3), [1, 0], [2, 2]), APART), Sample(((3, 2), 1), {"axes": (0,)})],
@@ -204,7 +217,7 @@ def _from_zeros(v: Aval, *idx: Aval, shape: tuple[Size, ...], axes: Axes) -> tup
 
 def _scatter_add(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None) -> Any:
     """Repeated indices accumulate, in the order of the index, on every backend."""
-    out = xp.array(x) if out is None else out
+    out = begun(xp, x, out)
     if (place := _place_of(out.shape, idx, axes)) is not None:
         out[place] += v
         return out
@@ -220,7 +233,7 @@ def _scatter_add(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None
 
 def _scatter_set(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None) -> Any:
     """Of repeated indices the last one wins, on every backend."""
-    out = xp.array(x) if out is None else out
+    out = begun(xp, x, out)
     if (place := _place_of(out.shape, idx, axes)) is not None:
         out[place] = v
         return out
@@ -233,9 +246,9 @@ def _scatter_set(xp: Any, x: Any, v: Any, *idx: Any, axes: Axes, out: Any = None
     return out
 
 
-def _scatter_zeros(xp: Any, v: Any, *idx: Any, shape: tuple[int, ...], axes: Axes) -> Any:
-    zeros = xp.zeros(shape, dtype=v.dtype)
-    return _scatter_add(xp, zeros, v, *idx, axes=axes, out=zeros)
+def _scatter_zeros(xp: Any, v: Any, *idx: Any, shape: tuple[int, ...], axes: Axes, out: Any = None) -> Any:
+    out = zeros(xp, shape, v.dtype, out)
+    return _scatter_add(xp, out, v, *idx, axes=axes, out=out)
 
 
 def _scatter_zeros_vjp(cts: Any, inputs: Any, outs: Any, *, shape: Any, axes: Axes) -> tuple[Value | None, ...]:
@@ -276,20 +289,21 @@ def _sort_flops(node: Any) -> int:
     return definite(node.inputs[-1].aval.size) * 8
 
 
+IN_PLACE: dict[str, Any] = {"kind": "linear", "into": "eval", "aliases": (0,)}
 SETS = [Sample(((3, 2), (3, 2), [2, 0, 2]), {"axes": (0,)}), Sample(((2, 3), (2, 2, 2), [[2, 0], [1, 1]]), {"axes": (1,)}),
         Sample(((2, 3, 4), (2, 3), [1, 1], [3, 3]), POINTS), Sample(((3, 2), (2,), 1), {"axes": (0,)}),
         Sample(((2, 3, 4, 3), (3, 2, 4), [1, 0, 1], [2, 1, 2]), APART)]  # fmt: skip
 scatter_zeros = general(
     "scatter_zeros", _from_zeros, _scatter_zeros, _scatter_zeros_vjp, kind="linear", flops=_sort_flops,
-    accumulate="scatter_add", batch=_zeros_batch, doc="Zeros, added to at integer indices.", formula="the parts at the indices",
+    accumulate="scatter_add", batch=_zeros_batch, into="eval", doc="Zeros, added to at integer indices.", formula="the parts at the indices",
     samples=[Sample(((3, 2), [2, 0, 2]), {"shape": (3, 2), "axes": (0,)}),
              Sample(((2, 3), [1, 1], [3, 3]), {"shape": (2, 3, 4), **POINTS}),
              Sample(((3, 2, 4), [1, 0, 1], [2, 1, 2]), {"shape": (2, 3, 4, 3), **APART})],
 )  # fmt: skip
-scatter_add = general("scatter_add", _scattered, _scatter_add, _scatter_add_vjp, kind="linear", overwrites=0,
+scatter_add = general("scatter_add", _scattered, _scatter_add, _scatter_add_vjp, overwrites=0, **IN_PLACE,
                       flops=_sort_flops, doc="A copy, added to at integer indices; repeated ones accumulate.",
                       formula="1, and the parts at the indices", samples=SETS, batch=_scatter_batch("scatter_add"))  # fmt: skip
-scatter_set = general("scatter_set", _scattered, _scatter_set, _scatter_set_vjp, kind="linear", overwrites=0,
+scatter_set = general("scatter_set", _scattered, _scatter_set, _scatter_set_vjp, overwrites=0, **IN_PLACE,
                       flops=_sort_flops, doc="A copy, replaced at integer indices; of repeated ones the last wins.",
                       formula="to the last written, and to what was not", samples=SETS,
                       batch=_scatter_batch("scatter_set"))  # fmt: skip

@@ -47,8 +47,17 @@ def _product_batch(args: Any, batched: Any, size: Size) -> tuple[Value, ...]:
     return (apply("reshape", apply("matmul", tall, y), shape=(*x.shape[:-1], y.shape[-1])),)
 
 
+def _product_into(xp: Any, x: Any, y: Any, *, out: Any) -> None:
+    """BLAS writes whole rows; into anything else NumPy multiplies itself, much slower and in another order."""
+    whole = out.strides[-1] == out.itemsize and out.strides[-2] >= out.itemsize * out.shape[-1]
+    if whole or not out.size:
+        xp.matmul(x, y, out=out)
+    else:
+        xp.copyto(out, xp.matmul(x, y))
+
+
 matmul = general(
-    "matmul", _product, lambda xp, x, y: xp.matmul(x, y), _product_vjp, kind="bilinear", flops=_product_flops,
+    "matmul", _product, lambda xp, x, y: xp.matmul(x, y), _product_vjp, kind="bilinear", flops=_product_flops, into=_product_into,
     doc="The matrix product.", formula="ct @ yᵀ, xᵀ @ ct", batch=_product_batch,
     samples=[Sample(((2, 3), (3, 4))), Sample(((5, 1, 2, 3), (4, 3, 2))), Sample(((2, 0), (0, 3))), Sample(((2, 3, 1), (1, 2)))],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from gradcli.ir.dims import Size, definite, equal, product
 from gradcli.ir.graph import Node, Value, apply
 from gradcli.ir.primitive import Sample, ShapeError
 from gradcli.ops.batching import shifted
-from gradcli.ops.define import general, linear, splat
+from gradcli.ops.define import begun, general, linear, splat, zeros
 
 Items = tuple[tuple[Size, Size, int], ...]
 Known = tuple[tuple[int, int, int], ...]  # when it runs
@@ -26,9 +26,17 @@ def _reshaped(x: Aval, *, shape: tuple[Size, ...]) -> tuple[Aval, ...]:
     return (Aval(shape, x.dtype),)
 
 
+def _reshape_into(xp: Any, x: Any, *, out: Any, shape: tuple[int, ...]) -> None:
+    """The reshaped one of the two must be a view, or nothing would be written."""
+    if out.flags.c_contiguous:
+        xp.copyto(out.reshape(x.shape), x)
+    else:
+        xp.copyto(out, x.reshape(shape))
+
+
 reshape = linear(
     "reshape", _reshaped, lambda xp, x, *, shape: x.reshape(shape),
-    lambda ct, x, *, shape: apply("reshape", ct, shape=x.shape), view=True, doc="The same elements under another shape.",
+    lambda ct, x, *, shape: apply("reshape", ct, shape=x.shape), view=True, into=_reshape_into, doc="The same elements under another shape.",
     formula="reshaped back", batch=shifted("reshape"), samples=[Sample(((2, 3),), {"shape": (3, 2)}), Sample(((0, 3),), {"shape": (3, 0)})],
 )  # fmt: skip
 
@@ -73,6 +81,7 @@ flip = linear(
 
 copy = linear(
     "copy", lambda x: (x,), lambda xp, x: xp.array(x, order="C"), lambda ct, x: ct, batch=shifted("copy"),
+    into=lambda xp, x, *, out: xp.copyto(out, x),
     doc="The same elements written out in order: what a view shows, as memory of its own.", formula="1",
     samples=[Sample(((2, 3),)), Sample(((2, 0),))],
 )  # fmt: skip
@@ -102,15 +111,15 @@ slice_ = linear(
 )  # fmt: skip
 
 
-def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Known) -> Any:
-    out = xp.zeros(shape, dtype=v.dtype)
+def _unslice(xp: Any, v: Any, *, shape: tuple[int, ...], items: Known, out: Any = None) -> Any:
+    out = zeros(xp, shape, v.dtype, out)
     out[place_of_items(items)] = v
     return out
 
 
 unslice = linear(
     "unslice", lambda v, *, shape, items: (Aval(shape, v.dtype),), _unslice,
-    lambda ct, v, *, shape, items: apply("slice", ct, items=items), accumulate="add_slice",
+    lambda ct, v, *, shape, items: apply("slice", ct, items=items), accumulate="add_slice", into="eval",
     batch=shifted("unslice"), doc="Zeros, but for a part.", formula="the part", samples=[Sample(((2, 2),), {"shape": (3, 4), **SPAN})],
 )  # fmt: skip
 
@@ -119,19 +128,14 @@ def _same_as_first(x: Aval, v: Aval, *, items: Items) -> tuple[Aval, ...]:
     return (x,)
 
 
-def _writable(xp: Any, x: Any, out: Any) -> Any:
-    """Where the result goes: `out`, which is `x` itself, or a copy of `x`."""
-    return xp.array(x) if out is None else out
-
-
 def _update_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
-    out = _writable(xp, x, out)
+    out = begun(xp, x, out)
     out[place_of_items(items)] = v
     return out
 
 
 def _add_slice(xp: Any, x: Any, v: Any, *, items: Known, out: Any = None) -> Any:
-    out = _writable(xp, x, out)
+    out = begun(xp, x, out)
     out[place_of_items(items)] += v
     return out
 
@@ -151,11 +155,12 @@ def _add_flops(node: Node) -> int:
     return 2 * definite(node.inputs[1].aval.size)
 
 
+IN_PLACE: dict[str, Any] = {"kind": "linear", "into": "eval", "aliases": (0,)}
 PARTS = [Sample(((3, 4), (2, 2)), SPAN)]
-update_slice = general("update_slice", _same_as_first, _update_slice, _update_vjp, overwrites=0, kind="linear",
+update_slice = general("update_slice", _same_as_first, _update_slice, _update_vjp, overwrites=0, **IN_PLACE,
                        doc="A copy with a part replaced.", formula="to the part, and to the rest", samples=PARTS,
                        batch=shifted("update_slice"))  # fmt: skip
-add_slice = general("add_slice", _same_as_first, _add_slice, _add_vjp, overwrites=0, kind="linear", flops=_add_flops,
+add_slice = general("add_slice", _same_as_first, _add_slice, _add_vjp, overwrites=0, flops=_add_flops, **IN_PLACE,
                     doc="A copy with a part added to.", formula="1, and the part", samples=PARTS,
                     batch=shifted("add_slice"))  # fmt: skip
 
@@ -184,7 +189,8 @@ def _concat_vjp(cts: Any, inputs: Any, outs: Any, *, axis: int) -> tuple[Value, 
 
 
 concat = general(
-    "concat", _joined, lambda xp, *arrays, axis: xp.concatenate(arrays, axis=axis), _concat_vjp, kind="linear",
+    "concat", _joined, lambda xp, *arrays, axis, out=None: xp.concatenate(arrays, axis=axis, out=out), _concat_vjp,
+    kind="linear", into="eval",
     doc="Arrays joined along an axis.", formula="to each its part", batch=shifted("concat"),
     samples=[Sample(((2, 2), (2, 3)), {"axis": 1}), Sample(((2,), (0,), (1,)), {"axis": 0})],
 )  # fmt: skip

@@ -225,7 +225,7 @@ def _polygamma_partials(x: Value, out: Value, *, n: int) -> tuple[Value]:
     return (apply("polygamma", x, n=n + 1),)
 
 
-polygamma = general("polygamma", _same_aval, wide(_polygamma), _polygamma_vjp, kind="elementwise", flops=120,
+polygamma = general("polygamma", _same_aval, wide(_polygamma), _polygamma_vjp, kind="elementwise", flops=120, aliases="all",
                     partials=_polygamma_partials,
                     doc="The n-th derivative of digamma, n ≥ 1.", formula="polygamma(n + 1, x)",
                     samples=[Sample(((3,),), {"n": 1}, low=0.4, high=5.0), Sample(((2,),), {"n": 3}, low=0.4, high=5.0)])  # fmt: skip

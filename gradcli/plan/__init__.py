@@ -1,16 +1,23 @@
-"""Graph → Plan: steps over numbered slots, what is freed when, what happens in place, and how much memory it takes."""
+"""Graph → Plan: steps, where their values live, what is freed when, what happens in place, how much memory it takes."""
 
+from gradcli.plan.blocks import Tiling
+from gradcli.plan.flat import FlatPlan, make_flat
 from gradcli.plan.memory import available_memory, check_array, check_memory, fits, human_bytes
-from gradcli.plan.plan import Copy, Plan, Step, make_plan
+from gradcli.plan.plan import Plan
+from gradcli.plan.planner import make_plan
+
+AnyPlan = Plan | FlatPlan
 
 __all__ = [
-    "Copy",
+    "AnyPlan",
+    "FlatPlan",
     "Plan",
-    "Step",
+    "Tiling",
     "available_memory",
     "check_array",
     "check_memory",
     "fits",
     "human_bytes",
+    "make_flat",
     "make_plan",
 ]

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import definite
-from gradcli.plan.plan import Plan, span_of
+from gradcli.plan.flat import FlatPlan, span_of
+from gradcli.plan.plan import Plan
 from gradcli.syntax.diagnostics import fail
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB")
 HELP = "a smaller model or batch, or `--dtype f32`"
 
 
-def check_memory(plan: Plan, limit: int | None, device: int | None = None) -> None:
+def check_memory(plan: Plan | FlatPlan, limit: int | None, device: int | None = None) -> None:
     """Raises ModelError NUM001 where the plan takes more than `limit` bytes, than `device` (what a GPU has left), or
     than the machine has to give.
 
@@ -57,7 +58,7 @@ def check_array(aval: Aval, name: str, limit: int | None) -> None:
         raise fail("NUM001", text, help=HELP)
 
 
-def fits(plan: Plan, limit: int | None, device: int | None = None) -> bool:
+def fits(plan: Plan | FlatPlan, limit: int | None, device: int | None = None) -> bool:
     """Whether a plan takes at most `limit` bytes and what `device` has left, or what the machine has to give."""
     available = _available(limit, device)
     return available is None or _need(plan, limit, device) <= available
@@ -68,7 +69,7 @@ def _available(limit: int | None, device: int | None) -> int | None:
     return min(given) if given else available_memory()
 
 
-def _need(plan: Plan, limit: int | None, device: int | None) -> int:
+def _need(plan: Plan | FlatPlan, limit: int | None, device: int | None) -> int:
     return plan.peak if limit is None and device is None else plan.peak + plan.input_bytes
 
 

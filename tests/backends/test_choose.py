@@ -14,7 +14,7 @@ import pytest
 from gradcli import backends
 from gradcli.backends import choose, cupy
 from gradcli.ir.graph import apply
-from gradcli.plan import make_plan
+from gradcli.plan import make_flat
 from gradcli.syntax.diagnostics import ModelError
 from tests.ir.graphs import build
 
@@ -100,7 +100,7 @@ def test_choosing_imports_neither() -> None:
 
 
 def run() -> Any:
-    return cupy.run(make_plan(build(lambda x: apply("sin", x), "f64[2]")), [[1.0, 2.0]])
+    return cupy.run(make_flat(build(lambda x: apply("sin", x), "f64[2]")), [[1.0, 2.0]])
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, count: Any) -> None:
@@ -157,7 +157,7 @@ def test_running_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_running_on_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, 2)
-    plan = make_plan(build(lambda x: x, "f64[2]"))
+    plan = make_flat(build(lambda x: x, "f64[2]"))
     code, message, _ = refusal(lambda: cupy.run(plan, [[1.0, 2.0]], device=2))
     assert code == "ENV003"
     assert message == "there is no GPU 2; 2 can be used, counted from 0"
@@ -198,7 +198,7 @@ def test_a_run_uploads_inputs_and_brings_results_back(monkeypatch: pytest.Monkey
     module.cuda.Device = Device
     module.asarray, module.asnumpy, module.array = up, down, np.array
     module.sin, module.multiply = np.sin, np.multiply
-    plan = make_plan(build(lambda x: apply("sin", x) * 2.0, "f64[2]"))
+    plan = make_flat(build(lambda x: apply("sin", x) * 2.0, "f64[2]"))
     (out,) = cupy.run(plan, [np.array([1.0, 2.0])], device=1)
     np.testing.assert_array_equal(out, 2 * np.sin([1.0, 2.0]))
     assert moved == ["device 1", "up", "up", "down"]  # the constant, the input, the result

@@ -1,38 +1,56 @@
-"""What `--threads` does, and that it is reported as it is."""
+"""BLAS works on the thread that calls it while a plan runs, and has what it had afterwards."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 
 import pytest
 
 from gradcli.backends import threads
+from gradcli.backends.threads import OneThread
 
 
-def ask(text: str) -> str:
-    code = f"from gradcli.backends import limit_threads, threads_in_use\n{text}"
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+def stand_in(monkeypatch: pytest.MonkeyPatch, uses: int) -> list[int]:
+    """A BLAS that remembers what it was told."""
+    told = [uses]
+
+    def functions(names: tuple[str, ...]) -> list[Callable[..., int | None]]:
+        return [told.append] if names is threads.SETTERS else [lambda: told[-1]]
+
+    monkeypatch.setattr(threads, "_functions", functions)
+    return told
 
 
-@pytest.mark.parametrize(
-    "first", ["limit_threads(1)", "import numpy", "import numpy; numpy.ones((9, 9)) @ numpy.ones(9)"]
-)
-def test_blas_is_told_before_or_after_it_is_loaded(first: str) -> None:
-    assert ask(f"{first}\nlimit_threads(1); import numpy; print(threads_in_use(1))") == "1"
+def test_blas_has_one_thread_while_a_plan_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = stand_in(monkeypatch, 4)
+    one = OneThread()
+    with one:
+        assert told[-1] == 1
+        with one:  # a second plan, from another thread
+            assert told[-1] == 1
+        assert told[-1] == 1
+    assert told == [4, 1, 4]
 
 
-def test_without_a_wish_it_is_what_blas_uses() -> None:
-    found = int(ask("import numpy; print(threads_in_use(None))"))
-    assert 1 <= found <= 1024
+def test_what_has_one_thread_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = stand_in(monkeypatch, 1)
+    with OneThread():
+        pass
+    assert told == [1]
+
+
+def test_a_library_that_cannot_be_asked_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_functions", lambda names: [])
+    with OneThread():
+        assert threads.cores() >= 1
 
 
 def test_the_environment_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_loaded", list)
-    monkeypatch.setattr(threads, "_found", {})
     for name in threads.VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    assert threads.threads_in_use(None) == threads.cores()
-    assert threads.threads_in_use(3) == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert threads.threads_in_use(3) == 2
+    threads.start_single()
+    assert "OPENBLAS_NUM_THREADS" not in threads.os.environ
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    threads.start_single()
+    assert {threads.os.environ[name] for name in threads.VARIABLES} == {"1"}

@@ -77,10 +77,10 @@ def test_eager_evaluation_of_every_model(model: Path) -> None:
 
 
 def test_memory_is_planned_and_measured() -> None:
-    text = "net main(x: f64[100_000]) = sum(sin(x) * exp(x))\ninput x = arange(100_000) / 1e5\n"
+    text = "net main(x: f64[1_000_000]) = sum(sin(x) * exp(x))\ninput x = arange(1_000_000) / 1e6\n"
     memory = benched(text).memory
-    assert memory.inputs == 800_000
-    assert memory.results == 800_000
+    assert memory.inputs == 8_000_000
+    assert memory.results == 8_000_000
     assert memory.measured is not None
     assert memory.run is not None
     assert memory.planned == pytest.approx(memory.measured, rel=0.15)

@@ -211,7 +211,7 @@ def test_a_checkpoint_keeps_less() -> None:
     kept, again = (text.replace("{}", name) for name in ("block", "checkpoint(block)"))
     assert peak(again, x=x) < 0.5 * peak(kept, x=x)
     first, second = (gradcli.compile(t).grad(x=x)["x"] for t in (kept, again))
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-15)  # sums in other blocks
 
 
 # ── what is refused ─────────────────────────────────────────────────────────────────────────────────────────

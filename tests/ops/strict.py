@@ -46,6 +46,7 @@ SIGNATURES = {
     "broadcast_to": "array, shape",
     "concatenate": "tup, axis=0, out=None, *, dtype=None, casting='same_kind'",
     "copy": "a, order='K'",
+    "copyto": "dst, src, casting='same_kind', where=None",
     "count_nonzero": "a, axis=None",
     "cumprod": "a, axis=None, dtype=None, out=None",
     "cumsum": "a, axis=None, dtype=None, out=None",
@@ -58,6 +59,7 @@ SIGNATURES = {
     "full": "shape, fill_value, dtype=None, order='C'",
     "matmul": "x1, x2, /, out=None",
     "max": "a, axis=None, out=None, keepdims=False",
+    "may_share_memory": "a, b, max_work=None",
     "min": "a, axis=None, out=None, keepdims=False",
     "moveaxis": "a, source, destination",
     "nonzero": "a",
@@ -93,7 +95,7 @@ LINALG = {
 
 NAMES = UFUNCS | SIGNATURES.keys() | {"lib"} | {f"linalg.{name}" for name in LINALG}
 _METHODS = """
-T all any astype copy dtype item itemsize max min nbytes ndim prod ravel reshape shape size strides sum transpose
+T all any astype copy dtype item itemsize max min nbytes ndim prod ravel reshape shape size strides sum transpose view
 """
 METHODS = frozenset(_METHODS.split())  # of cupy.ndarray, as far as this stand-in has them
 FROM_HOST = ("array", "asarray", "frombuffer", "arange", "full", "eye")  # these take what is not on the device
@@ -219,6 +221,9 @@ class Array:
 
     def astype(self, dtype: Any, order: str = "K", *, copy: bool = True) -> Array:
         return Array(self._own.astype(dtype, order=order, copy=copy))  # type: ignore[call-overload]
+
+    def view(self, dtype: Any) -> Array:
+        return Array(self._own.view(dtype))
 
     def copy(self, order: Any = "C") -> Array:
         return Array(self._own.copy(order))

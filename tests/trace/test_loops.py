@@ -13,7 +13,7 @@ import pytest
 from gradcli.api import prepare
 from gradcli.backends import numpy as backend
 from gradcli.following import AT_ONCE, SHARE, Turns
-from gradcli.plan import make_plan
+from gradcli.plan import make_flat
 from gradcli.ready import Ready, get_ready
 from gradcli.request import ModelFile, Request
 from gradcli.tracing import Tracer, steps
@@ -118,8 +118,8 @@ def test_a_loop_keeps_one_value_more_than_a_plain_run(body: str) -> None:
     text = f"net main(x: f64[{size}]) {{\n  h = x\n  for i in 0..{turns} {{ {body} }}\n  return sum(h)\n}}\n"
     request = Request(inputs=(("x", f"linspace(0.0, 1.0, {size})"),))
     ready = get_ready(*prepare(ModelFile(text=text, name="loop.net"), request), request)
-    plan = make_plan(ready.derived.graph)
-    plain = peak(lambda: backend.run(plan, ready.inputs))
+    plan = make_flat(ready.derived.graph)
+    plain = peak(lambda: backend.run_flat(plan, ready.inputs))
     assert plain > turns * size * 8
     assert peak(lambda: Tracer().run(ready.derived.graph, ready.inputs)) < plain + turns * size * 8 / 4
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch  # type: ignore[import-not-found]
+import torch
 
 TARGET = Path(__file__).parents[2] / "tests" / "reference" / "conventions.json"
 INF = float("inf")

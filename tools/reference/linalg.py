@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
-import torch  # type: ignore[import-not-found]
+import torch
 from mpmath import mp
 
 TARGET = Path(__file__).parents[2] / "tests" / "reference" / "linalg.json"

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch  # type: ignore[import-not-found]
+import torch
 from mpmath import ellipk, mp, mpf  # type: ignore[import-untyped]
 from mpmath import sin as mp_sin
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
+from scipy.integrate import solve_ivp
 
 HERE = Path(__file__).parents[2] / "models" / "mechanics"
 SHAPES = {"H.w1": (2, 24), "H.b1": (24,), "H.w2": (24, 24), "H.b2": (24,), "H.w3": (24,)}

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import mpmath  # type: ignore[import-untyped]
 import numpy as np
 from mpmath import mp, mpf
-from scipy.optimize import least_squares  # type: ignore[import-untyped]
+from scipy.optimize import least_squares
 
 TARGET = Path(__file__).parents[2] / "models" / "mgh" / "expected.npz"
 STEP = mpf(10) ** -20  # of a central difference, whose error is its square

@@ -17,9 +17,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import torch  # type: ignore[import-not-found]
-import torch.nn.functional as F  # type: ignore[import-not-found]
-from torch.nn.attention import SDPBackend, sdpa_kernel  # type: ignore[import-not-found]
+import torch
+import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 TARGET = Path(__file__).parents[2] / "tests" / "reference" / "neural.json"
 Shapes = Mapping[str, tuple[int, ...]]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
-import torch  # type: ignore[import-not-found]
+import torch
 from mpmath import mp, mpf
 
 TARGET = Path(__file__).parents[2] / "tests" / "reference" / "operators.json"

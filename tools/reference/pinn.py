@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch  # type: ignore[import-not-found]
+import torch
 from mpmath import diff, mp, mpf  # type: ignore[import-untyped]
 from mpmath import tanh as mp_tanh
 from safetensors.numpy import save_file

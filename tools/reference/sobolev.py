@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch  # type: ignore[import-not-found]
+import torch
 from safetensors.numpy import save_file
 
 HERE = Path(__file__).parents[2] / "models" / "sobolev"

@@ -1,0 +1,93 @@
+"""A region at work: block after block of rows, in lanes that several threads take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradcli.backends.crew import share
+from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.plan.plan import Blocks, Plan
+
+if TYPE_CHECKING:
+    from gradcli.backends.frame import Frame
+
+Array = np.ndarray[Any, Any]
+ADDERS = {"sum": np.add, "max": np.maximum, "min": np.minimum}
+
+
+class Kit:
+    """What one thread works with: frames of a whole block and of the rest, and room for a block's sums."""
+
+    def __init__(self, step: Blocks, frame: Callable[[Plan], Frame]) -> None:
+        self.full = frame(step.full)
+        self.rest = self.full if step.rest is None else frame(step.rest)
+        sums = [output.value.aval for output in step.region.outputs if output.axis is None]
+        self.sums: list[Array] = [np.empty(aval.shape, NUMPY_NAMES[aval.dtype]) for aval in sums]
+
+
+class Lanes:
+    """`run(ins, outs)`: arrays of the region's inputs and outputs, the latter written to."""
+
+    def __init__(self, step: Blocks, partials: list[list[Array]], workers: int, frame: Callable[[Plan], Frame]) -> None:
+        region = step.region
+        self.step = step
+        self.partials = partials
+        self.workers = workers
+        self.frame = frame
+        self.kits: dict[int, Kit] = {}
+        axes = [region.axis_of.get(value.id) for value in region.inputs]
+        self.tiled = [(k, _lead(axis)) for k, axis in enumerate(axes) if axis is not None]
+        outs = [(k, output.axis) for k, output in enumerate(region.outputs)]
+        self.written = [(k, _lead(axis)) for k, axis in outs if axis is not None]
+        self.summed = [k for k, axis in outs if axis is None]
+        self.adders = [ADDERS[output.how] for output in region.outputs if output.axis is None]
+
+    def run(self, ins: Sequence[Array], outs: Sequence[Array]) -> None:
+        if self.step.region.flat:
+            ins, outs = list(ins), list(outs)
+            for k, _ in self.tiled:
+                ins[k] = ins[k].reshape(-1)
+            for k, _ in self.written:
+                outs[k] = outs[k].reshape(-1)
+
+        def lane(number: int, worker: int) -> None:
+            self.lane(number, worker, ins, outs)
+
+        share(lane, len(self.step.lanes), self.workers)
+        for partial in self.partials:
+            for add, k, part in zip(self.adders, self.summed, partial, strict=True):
+                add(outs[k], part, out=outs[k])
+
+    def lane(self, number: int, worker: int, ins: Sequence[Array], outs: Sequence[Array]) -> None:
+        kit = self.kits.get(worker)
+        if kit is None:
+            kit = self.kits[worker] = Kit(self.step, self.frame)
+        size, rows = self.step.size, self.step.region.rows
+        totals = [outs[k] for k in self.summed] if number == 0 else self.partials[number - 1]
+        given, targets = list(ins), list(outs)
+        for k, total in zip(self.summed, totals, strict=True):
+            targets[k] = total
+        first = True
+        for start in self.step.lanes[number]:
+            stop = min(start + size, rows)
+            block = slice(start, stop)
+            for k, lead in self.tiled:
+                given[k] = ins[k][(*lead, block)]
+            for k, lead in self.written:
+                targets[k] = outs[k][(*lead, block)]
+            (kit.full if stop - start == size else kit.rest).run(given, targets)
+            if first:
+                first = False
+                for k, part in zip(self.summed, kit.sums, strict=True):
+                    targets[k] = part
+            else:
+                for add, total, part in zip(self.adders, totals, kit.sums, strict=True):
+                    add(total, part, out=total)
+
+
+def _lead(axis: int) -> tuple[slice, ...]:
+    """The dims before the axis that is cut, taken whole; a run of elements has none."""
+    return (slice(None),) * max(axis, 0)

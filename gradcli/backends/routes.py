@@ -1,0 +1,323 @@
+"""Where NumPy is slow, and what is called instead: one table, each entry with its measurement and its accuracy.
+
+`writers(nodes)` gives, for nodes that a route serves, a function of the operands that writes into `out`, as
+`Primitive.into` does. Elementwise routes stay within 2 ulps of the exact result, or are what NumPy gives to the bit;
+sums are exact to k · eps · Σ|terms|. Specials (±0, ±inf, nan, subnormal numbers) are NumPy's. A route is chosen by the
+operator, the dtype, the sizes and NumPy's list of CPU features, never by a clock: one machine gives one result, every
+time. Figures: NumPy 2.4.6, an AMD EPYC with AVX2 and without AVX-512, `python benchmarks/routes.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from importlib import import_module
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gradcli.backends import kernels
+from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.ir.constants import unpack
+from gradcli.ir.graph import Node, Value
+from gradcli.ir.primitive import Primitive
+from gradcli.record import record
+
+Array = np.ndarray[Any, Any]
+Writer = Callable[..., Any]
+
+BLOCK = 16384  # elements that a kernel takes at a time, so that its scratch stays near the processor
+LEAST = 4096  # elements below which the 30 calls of a kernel cost more than they save
+FEW = 512  # the same, of a route of a few calls
+SHORT_SUM, SHORT_MAX = 128, 16  # elements of a short last axis
+TABLE = 32768  # elements from which a table of all f16 numbers pays
+
+
+@record
+class Route:
+    """`ratio` is NumPy's time over the route's, on tiles of 16,384 normal numbers; of angles three times as wide: it is
+    1.1 for angles below 1, 2 for wide ones, 2 to 3 for a sine and the cosine of the same angle. `ulps` bounds the worst
+    error, 0 for the same bits. `vector`: NumPy has a loop of its own with AVX-512, where the route is not taken."""
+
+    prim: str
+    dtype: str
+    kernel: Callable[..., bool]
+    ratio: float
+    ulps: float
+    vector: bool = True
+    wide: bool = False  # computed in f64 and rounded once
+
+
+ROUTES = (
+    Route("sin", "f64", kernels.sin, 1.7, 1.5, vector=False),
+    Route("cos", "f64", kernels.cos, 1.7, 1.5, vector=False),
+    Route("tanh", "f64", kernels.tanh, 1.7, 1.1),
+    Route("softplus", "f64", kernels.softplus, 1.5, 1.8, vector=False),
+    Route("softplus", "f32", kernels.softplus, 1.6, 0.6, vector=False, wide=True),
+    Route("sigmoid", "f64", kernels.sigmoid, 3.0, 0, vector=False),
+    Route("sigmoid", "f32", kernels.sigmoid, 2.5, 0, vector=False),
+)
+SCALAR_POWERS = 2.0  # ulps: the worst of `kernels.POWERS`, which take 0.03 to 0.6 of NumPy's time
+
+# Functions of one f16 number, which NumPy computes one at a time by way of f32: looked up, to the bit, in 0.1 to 0.4 of
+# the time.
+HALF = (
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "rsqrt", "cbrt", "reciprocal", "square"),
+    *("erf", "erfc", "lgamma", "digamma", "sigmoid", "softplus", "one_minus_square"),
+)
+
+
+def writers(nodes: Iterable[Node]) -> dict[Node, Writer]:
+    """A function `write(*operands, out=…)` for each node that a route serves. What is made is for one thread at a time,
+    and for nodes that run in their order: the cosine of an angle may come from the call for its sine."""
+    nodes = list(nodes)
+    found: dict[Node, Writer] = _pairs(nodes)
+    for node in nodes:
+        if node not in found and len(node.outs) == 1 and (made := _writer(node)) is not None:
+            found[node] = made
+    return found
+
+
+def _writer(node: Node) -> Writer | None:
+    if node.prim.kind == "elementwise":
+        return _elementwise(node)
+    if node.prim.name == "reduce_sum":
+        return _short_sum(node)
+    if node.prim.name in ("reduce_max", "reduce_min"):
+        return _short_extreme(node)
+    if node.prim.name == "matmul" and node.outs[0].dtype == "f16":
+        return _product_in_single
+    return None
+
+
+# ── the processor ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def processor() -> str:
+    """ "avx2" where the figures were measured, "avx512" where NumPy has more loops of its own, "other" elsewhere: there
+    only those routes are taken that save NumPy's own overhead."""
+    try:
+        features = import_module("numpy._core._multiarray_umath").__cpu_features__
+    except (ImportError, AttributeError):
+        return "other"
+    if features.get("X86_V4") or features.get("AVX512_SKX"):
+        return "avx512"
+    return "avx2" if features.get("AVX2") else "other"
+
+
+def _route(prim: str, dtype: str) -> Route | None:
+    for route in ROUTES:
+        if (route.prim, route.dtype) == (prim, dtype):
+            taken = processor() == "avx2" or (processor() == "avx512" and not route.vector)
+            return route if taken else None
+    return None
+
+
+# ── elementwise ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _elementwise(node: Node) -> Writer | None:
+    value = node.outs[0]
+    name, dtype, size = node.prim.name, value.dtype, _size(value)
+    if size < FEW or node.params or node.inputs[0].shape != value.shape:
+        return None
+    if dtype == "f16" and size >= TABLE and name in HALF:
+        return partial(_look_up, _half_table(node.prim))
+    if name == "pow" and dtype in ("f64", "f32"):
+        number = constant_number(node.inputs[1])
+        kernel = None if number is None else kernels.POWERS.get(number)
+        return None if kernel is None else _blocks(kernel, _plain(node.prim))
+    route = _route(name, dtype)
+    if route is None or size < LEAST:
+        return None
+    return _blocks(partial(_in_double, route.kernel) if route.wide else route.kernel, _plain(node.prim))
+
+
+def _plain(prim: Primitive) -> Writer:
+    into = prim.into
+    assert into is not None
+    return partial(into, np)
+
+
+def constant_number(value: Value) -> float | None:
+    """The number of a float constant without dims."""
+    node = value.node
+    if node is None or node.prim.name != "constant" or value.rank or not value.aval.is_float:
+        return None
+    return float(unpack(node.params["data"], value.dtype)[0])
+
+
+def _blocks(kernel: Callable[..., bool], plain: Writer) -> Writer:
+    """The kernel on block after block; NumPy's function where memory has gaps, and for blocks that it refuses."""
+
+    def write(x: Array, *rest: Array, out: Array) -> None:
+        if not (x.flags.c_contiguous and out.flags.c_contiguous):
+            plain(x, *rest, out=out)
+            return
+        flat, into = x.reshape(-1), out.reshape(-1)
+        for start in range(0, into.size, BLOCK):
+            part, target = flat[start : start + BLOCK], into[start : start + BLOCK]
+            if not kernel(part, target, _room(target)):
+                plain(part, *rest, out=target)
+
+    return write
+
+
+def _in_double(kernel: Callable[..., bool], x: Array, out: Array, room: list[Array]) -> bool:
+    """Of a kernel that leaves the fifth vector alone."""
+    room = _room(x, "f8")
+    np.copyto(room[4], x)
+    if not kernel(room[4], room[4], room):
+        return False
+    np.copyto(out, room[4], casting="same_kind")
+    return True
+
+
+_scratch = threading.local()
+
+
+def _room(like: Array, dtype: str | None = None) -> list[Array]:
+    """Scratch vectors of this thread, of a block's elements: five of its dtype, or another, and one of integers."""
+    rooms = _scratch.__dict__.setdefault("rooms", {})
+    own = np.dtype(dtype or like.dtype)
+    key = (own.char, like.size)
+    found: list[Array] | None = rooms.get(key)
+    if found is None:
+        memory = rooms.setdefault("memory", np.empty((6, BLOCK)))
+        found = [row.view(own)[: like.size] for row in memory[:5]]
+        found.append(memory[5].view(f"i{own.itemsize}")[: like.size])
+        rooms[key] = found
+    return found
+
+
+# ── sine and cosine of one angle ────────────────────────────────────────────────────────────────────────────
+
+
+class _Pair:
+    """The first of the two that runs computes both, and keeps the other's for it."""
+
+    def __init__(self, first: Node, second: Node) -> None:
+        self.names = (first.prim.name, second.prim.name)
+        self.plain = (_plain(first.prim), _plain(second.prim))
+        self.kept = np.empty(_size(first.outs[0]))
+
+    def first(self, x: Array, *, out: Array) -> None:
+        whole = x.flags.c_contiguous and out.flags.c_contiguous
+        flat, into = (x.reshape(-1), out.reshape(-1)) if whole else (x.reshape(-1), np.empty(out.size))
+        sine_first = self.names[0] == "sin"
+        for start in range(0, flat.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            part, own, other = flat[block], into[block], self.kept[block]
+            sine, cosine = (own, other) if sine_first else (other, own)
+            if not kernels.sin_and_cos(part, sine, cosine, _room(own)):
+                self.plain[1](part, out=other)
+                self.plain[0](part, out=own)
+        if not whole:
+            out[...] = into.reshape(out.shape)
+
+    def second(self, x: Array, *, out: Array) -> None:
+        np.copyto(out, self.kept.reshape(out.shape))
+
+
+PAIRED = 65536  # elements of the kept result at most: a tile's, not a whole array's
+
+
+def _pairs(nodes: Sequence[Node]) -> dict[Node, Writer]:
+    """Writers of sines and cosines of the same angle."""
+    found: dict[Node, Writer] = {}
+    waiting: dict[int, Node] = {}
+    for node in nodes:
+        if node.prim.name in ("sin", "cos") and _route(node.prim.name, node.outs[0].dtype) is not None:
+            angle = node.inputs[0]
+            other = waiting.get(angle.id)
+            if other is None:
+                waiting[angle.id] = node
+            elif other.prim is not node.prim and LEAST <= _size(angle) <= PAIRED:
+                pair = _Pair(other, node)
+                found[other], found[node] = pair.first, pair.second
+    return found
+
+
+# ── f16 ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _half_table(prim: Primitive) -> Array:
+    """The function at every f16 number, in the order of their bits."""
+    every = np.arange(65536, dtype="u2").view("f2")
+    with np.errstate(all="ignore"):
+        return np.asarray(prim.eval(np, every))
+
+
+def _look_up(table: Array, x: Array, *, out: Array) -> None:
+    np.take(table, x.view("u2"), out=out, mode="clip")
+
+
+def _product_in_single(x: Array, y: Array, *, out: Array) -> None:
+    """BLAS has no f16, and NumPy's own loops take 100 times as long: computed in f32 and rounded once."""
+    np.copyto(out, np.matmul(x.astype("f4"), y.astype("f4")), casting="same_kind")
+
+
+# ── reductions over a short axis ────────────────────────────────────────────────────────────────────────────
+
+
+def _ends(node: Node) -> int | None:
+    """How many elements the axes hold that are reduced, where these are the last ones of a float array."""
+    x, axes = node.inputs[0], node.params["axes"]
+    if x.dtype not in ("f64", "f32") or not axes or tuple(axes) != tuple(range(x.rank - len(axes), x.rank)):
+        return None
+    return prod(_sizes(x)[x.rank - len(axes) :])
+
+
+def _short_sum(node: Node) -> Writer | None:
+    """BLAS reads row after row; NumPy's loop begins anew for each: 2 to 20 times as fast."""
+    count, x = _ends(node), node.inputs[0]
+    if count is None or not 2 <= count <= SHORT_SUM or _size(x) < FEW:
+        return None
+    return partial(_sum_rows, np.ones(count, NUMPY_NAMES[x.dtype]), _plain_reduce(node))
+
+
+def _sum_rows(ones: Array, plain: Writer, x: Array, *, out: Array) -> None:
+    if x.flags.c_contiguous and out.flags.c_contiguous:
+        np.matmul(x.reshape(-1, ones.size), ones, out=out.reshape(-1))
+    else:
+        plain(x, out=out)
+
+
+def _short_extreme(node: Node) -> Writer | None:
+    """Column by column: NumPy's loop over a short row is all beginning and end; 2 to 40 times as fast."""
+    count, x = _ends(node), node.inputs[0]
+    if count is None or not 2 <= count <= SHORT_MAX or _size(x) < FEW:
+        return None
+    larger = np.maximum if node.prim.name == "reduce_max" else np.minimum
+    return partial(_extreme_of_rows, larger, count, _plain_reduce(node))
+
+
+def _extreme_of_rows(larger: Writer, count: int, plain: Writer, x: Array, *, out: Array) -> None:
+    if not (x.flags.c_contiguous and out.flags.c_contiguous):
+        plain(x, out=out)
+        return
+    rows, found = x.reshape(-1, count), out.reshape(-1)
+    larger(rows[:, 0], rows[:, 1], out=found)
+    for column in range(2, count):
+        larger(found, rows[:, column], out=found)
+
+
+def _plain_reduce(node: Node) -> Writer:
+    into = node.prim.into
+    assert into is not None
+    return partial(into, np, **node.params)
+
+
+def _sizes(value: Value) -> tuple[int, ...]:
+    return tuple(size for size in value.shape if isinstance(size, int))
+
+
+def _size(value: Value) -> int:
+    """0 for one that is not known."""
+    size = value.aval.size
+    return size if isinstance(size, int) else 0

@@ -1,0 +1,42 @@
+"""The cost model: every number that decides what a plan looks like, each with what it means and what set it.
+
+They are tuned on the suites of `benchmarks/`; changing one changes how fast a plan is and in which order sums are
+added, never what it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradcli.ir.dims import definite
+from gradcli.ir.graph import Node
+
+CACHE = 256 * 1024  # bytes that a block's arrays may take: half of an L2 cache of 512 kB
+FEWEST_ELEMENTS = 4096  # of a flat block: below, starting an operator costs more than running it
+MOST_ELEMENTS = 32768  # of a flat block
+FEWEST_ROWS = 64  # of a block with a product: BLAS needs that many to keep its tiles full
+LANES = 8  # the most that a region is dealt out to; results depend on it, so it is no number of threads
+PARTIALS = 8 << 20  # bytes of sums of their own that the lanes of a region may take
+
+FEWEST_BLOCKS = 2  # a region of fewer has no blocks
+FEWEST_NODES = 2  # that compute: one alone gains nothing from blocks
+FEWEST_BYTES = 1 << 18  # of results, over all nodes: less stays in the cache as it is
+LARGE_ENOUGH = 1 << 16  # bytes of the largest result: many small ones gain nothing from blocks
+LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
+
+
+def worth(nodes: Sequence[Node], rows: int) -> bool:
+    """Whether it pays to run these nodes block by block."""
+    if rows < FEWEST_BLOCKS:
+        return False
+    computing = [node for node in nodes if not node.prim.view]
+    if len(computing) < FEWEST_NODES:
+        return False
+    sizes = [definite(out.aval.nbytes) for node in computing for out in node.outs]
+    return max(sizes) >= LARGE_ENOUGH and sum(sizes) >= FEWEST_BYTES
+
+
+def adds_up(node: Node) -> bool:
+    """Whether it pays to make a sum over rows in parts."""
+    terms = sum(definite(value.aval.size) for value in node.inputs)
+    return sum(definite(out.aval.size) for out in node.outs) <= LARGEST_SUM * terms
