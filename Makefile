@@ -50,7 +50,7 @@ demo: $(VENV)/installed
 	printf '\nThe commands are in .venv/bin; the README goes on from here.\n'
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
