@@ -45,6 +45,10 @@ def fitting(prim: Primitive) -> list[Transformation]:
     return [each for each in TRANSFORMATIONS if not each.differentiates or not why_not(prim)]
 
 
+def pairs(prim: Primitive) -> set[Pair]:
+    return {(outer.name, inner.name) for outer in fitting(prim) for inner in fitting(prim)}
+
+
 @cache
 def walked(name: str) -> dict[Pair, str]:
     """For each pair of transformations that fit an operator, what is wrong with it: nothing where it holds."""
