@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node
 
-CACHE = 256 * 1024  # bytes that a block's arrays may take: half of an L2 cache of 512 kB
-FEWEST_ELEMENTS = 4096  # of a flat block: below, starting an operator costs more than running it
-MOST_ELEMENTS = 32768  # of a flat block
+CACHE = 2 << 20  # bytes that a block's arrays may take: an L2 cache of 512 kB, and what the L3 cache gives as fast
+FEWEST_ELEMENTS = 16384  # of a flat block: below, starting an operator costs more than running it
+MOST_ELEMENTS = 65536  # of a flat block
 FEWEST_ROWS = 64  # of a block with a product: BLAS needs that many to keep its tiles full
 LANES = 8  # the most that a region is dealt out to; results depend on it, so it is no number of threads
 PARTIALS = 8 << 20  # bytes of sums of their own that the lanes of a region may take
