@@ -7,16 +7,17 @@ the sums of a plan are added in one order, always.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from gradcli.ir.graph import Graph, Node
+from gradcli.ir.graph import Graph, Node, Value
 from gradcli.plan import costs
 from gradcli.plan.flat import nbytes
 from gradcli.record import record, replace
 
 if TYPE_CHECKING:
+    from gradcli.plan.axes import Join
     from gradcli.plan.plan import Plan
     from gradcli.plan.rows import Region
 
@@ -64,13 +65,15 @@ def blocks_of(region: Region, tiling: Tiling, plan: Callable[[Graph], Plan]) -> 
 
 
 def _size(region: Region, plan: Callable[[Graph], Plan]) -> int:
-    """As many rows as the cache holds, in blocks of nearly one size, an even number of them."""
+    """As many rows as the cache holds, and as pay for their sums, in blocks of nearly one size, an even number of
+    them."""
     fewest, most = _bounds(region)
     probe = min(region.rows, fewest)
     least = plan(region.body(probe))
-    streamed = sum(nbytes(v) for v in (*least.graph.inputs, *least.graph.outputs) if v.rank) / probe
-    rows = int(costs.CACHE / max(1.0, least.arena / probe + streamed))
-    size = max(fewest, min(rows, most))
+    rows = int(costs.CACHE / max(1.0, least.arena / probe + _tiled(region, _ends(region))))
+    work = _tiled(region, [out for node in region.nodes if not node.prim.view for out in node.outs])
+    rows = max(rows, int(costs.SUMS * _sums(region) / max(1.0, work)))
+    size = max(fewest, min(rows, most, ceil(region.rows / costs.FEWEST_BLOCKS)))
     count = max(1, round(region.rows / size))
     if 1 < count < 2 * costs.LANES:
         count += count % 2
@@ -81,14 +84,35 @@ def _bounds(region: Region) -> tuple[int, int]:
     """The fewest and the most rows of a block."""
     if region.flat:
         return costs.FEWEST_ELEMENTS, costs.MOST_ELEMENTS
-    products = any(node.prim.name == "matmul" for node in region.nodes)
-    return (costs.FEWEST_ROWS, 4096) if products else (1, 1 << 20)
+    cut = any(_cuts(node, join) for node, join in zip(region.nodes, region.joins, strict=True))
+    return (costs.FEWEST_ROWS if cut else 1), costs.MOST_ROWS
+
+
+def _cuts(node: Node, join: Join) -> bool:
+    """Whether the rows are those of matrices that are multiplied; else each of them holds whole products."""
+    if node.prim.name != "matmul":
+        return False
+    return not join.outs or join.outs[0][1] >= node.outs[0].rank - 2
 
 
 def _lanes(region: Region, blocks: int) -> int:
     """How many lanes: as many as blocks, as their sums of their own allow."""
-    sums = sum(nbytes(output.value) for output in region.outputs if output.axis is None)
-    return max(1, min(blocks, costs.LANES, 2 + costs.PARTIALS // max(1, sums)))
+    most = max(2, min(costs.LANES, costs.PARTIALS // max(1, _sums(region))))
+    return min(blocks, most - most % 2)
+
+
+def _ends(region: Region) -> list[Value]:
+    return [*region.inputs, *(output.value for output in region.outputs)]
+
+
+def _tiled(region: Region, values: Sequence[Value]) -> float:
+    """Bytes of values for each row; what is whole, or summed, is none of it."""
+    return sum(nbytes(value) for value in values if value.id in region.axis_of) / max(1, region.rows)
+
+
+def _sums(region: Region) -> int:
+    """Bytes of what a region adds up over its rows."""
+    return sum(nbytes(output.value) for output in region.outputs if output.axis is None)
 
 
 def _deal(starts: range, lanes: int) -> tuple[tuple[int, ...], ...]:

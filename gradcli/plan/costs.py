@@ -14,9 +14,11 @@ from gradcli.ir.graph import Node
 CACHE = 2 << 20  # bytes that a block's arrays may take: an L2 cache of 512 kB, and what the L3 cache gives as fast
 FEWEST_ELEMENTS = 16384  # of a flat block: below, starting an operator costs more than running it
 MOST_ELEMENTS = 65536  # of a flat block
-FEWEST_ROWS = 64  # of a block with a product: BLAS needs that many to keep its tiles full
+FEWEST_ROWS = 16  # of matrices that are multiplied: BLAS takes half its time again with so few
+MOST_ROWS = 1 << 16
+SUMS = 2  # bytes that a block works on, for each byte of the sums over rows that it adds to those of its lane
 LANES = 8  # the most that a region is dealt out to; results depend on it, so it is no number of threads
-PARTIALS = 8 << 20  # bytes of sums of their own that the lanes of a region may take
+PARTIALS = 16 << 20  # bytes of sums of their own that the lanes of a region may take
 
 FEWEST_BLOCKS = 2  # a region of fewer has no blocks
 FEWEST_NODES = 2  # that compute: one alone gains nothing from blocks
