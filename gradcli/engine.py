@@ -20,7 +20,7 @@ from gradcli.syntax.diagnostics import fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import AnyPlan
+    from gradcli.plan import AnyPlan, Plan, Tiling
 
     Array = np.ndarray[Any, Any]
 
@@ -94,7 +94,27 @@ def _planned(graph: Graph, machine: Machine) -> AnyPlan:
 
     if machine.backend == "cupy":
         return make_flat(graph)
-    return make_plan(graph, Tiling(threads=machine.workers))
+    tiling = Tiling(threads=machine.workers)
+    return _with_split_loops(graph, tiling, machine) or make_plan(graph, tiling)
+
+
+def _with_split_loops(graph: Graph, tiling: Tiling, machine: Machine) -> Plan | None:
+    """The plan in which loops are cut down to their recurrences; None where there are none, or it takes much more."""
+    if not any(node.prim.name == "scan" for node in graph.nodes):
+        return None
+    from gradcli.passes.fission import split_loops
+    from gradcli.passes.pipeline import optimize
+    from gradcli.plan import fits, make_plan
+    from gradcli.plan.costs import HOISTED
+
+    split = split_loops(graph)
+    if split is graph:
+        return None
+    plan = make_plan(optimize(split, fast_math=machine.fast_math), tiling)
+    if not fits(plan, machine.memory):
+        return None
+    much = plan.peak > HOISTED and plan.peak > 4 * make_plan(graph, tiling).peak
+    return None if much else plan
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:

@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
-from gradcli.backends.routes import writers
+from gradcli.backends.routes import routed, writers
 from gradcli.ir.aval import NUMPY_NAMES, Aval
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
 from gradcli.plan.arena import ALIGNED
-from gradcli.plan.plan import Blocks, Call, Plan
+from gradcli.plan.plan import Blocks, Call, Plan, Step, Turns
+
+if TYPE_CHECKING:
+    from gradcli.backends.loop import Loop
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +35,7 @@ class Frame:
     def __init__(self, plan: Plan, workers: int = 1) -> None:
         self.plan = plan
         self.workers = workers
-        self.arena = _aligned_bytes(plan.arena)
+        self.arena = aligned_bytes(plan.arena)
         self.slots: list[Any] = []
         self.slot: dict[int, int] = {}  # value → the place of its array in `slots`
         self.shared: dict[int, int] = {}  # storage → the slot of the values that fill it
@@ -42,13 +45,13 @@ class Frame:
         for node in plan.graph.nodes:
             if node.prim.name == "constant":
                 self.place(node.outs[0], load(node))
-        self.routes = writers(step.nodes[0] for step in plan.steps if isinstance(step, Call) and step.how == "write")
+        self.routes = writers(routed(plan))
         self.results = [-1] * len(plan.graph.outputs)
         for number, step in enumerate(plan.steps):
             self.bind(step)
             if plan.dead[number]:
                 self.then(partial(_clear, self.slots, [self.slot[v.id] for v in plan.dead[number]]), step.nodes[0])
-        self.own = [(k, self.shared[n]) for n, k in _result_storages(plan)]
+        self.own = [(k, self.shared[n]) for n, k in result_storages(plan)]
         for k in plan.copied:
             self.copy_out(k)
         self.met = sorted({slot for slot in self.slot.values() if self.slots[slot] is None})
@@ -90,8 +93,7 @@ class Frame:
 
     def array(self, storage: int, aval: Aval) -> Array:
         """An array in the arena."""
-        shape = tuple(map(definite, aval.shape))
-        return np.ndarray(shape, NUMPY_NAMES[aval.dtype], self.arena, self.plan.storages[storage].place)
+        return array_in(self.arena, self.plan.storages[storage].place, aval)
 
     def fetch(self, values: Sequence[Value]) -> Callable[[], Sequence[Array]]:
         """Gives the arrays of values, which may be met anew in each run."""
@@ -113,9 +115,11 @@ class Frame:
         self.calls.append(call)
         self.nodes.append(node)
 
-    def bind(self, step: Call | Blocks) -> None:
+    def bind(self, step: Step) -> None:
         if isinstance(step, Blocks):
             self.bind_region(step)
+        elif isinstance(step, Turns):
+            self.bind_loop(step)
         elif step.how == "view":
             self.bind_view(step.node)
         elif step.how == "make":
@@ -135,7 +139,7 @@ class Frame:
     def bind_written(self, step: Call) -> None:
         node = step.node
         slot = self.room(node.outs[0])
-        write, out = self.routes.get(node) or _writer(step), self.slots[slot]
+        write, out = self.routes.get(node) or writer(step), self.slots[slot]
         arrays = self.fixed(node.inputs)
         if out is not None:
             write = partial(write, out=out)
@@ -168,6 +172,21 @@ class Frame:
         lanes = Lanes(step, partials, self.workers, Frame)
         self.then(partial(_run_lanes, lanes, self.fetch(step.region.inputs), self.fetch(outs)), step.nodes[0])
 
+    def bind_loop(self, step: Turns) -> None:
+        from gradcli.backends.loop import loop_of
+
+        node = step.node
+        loop = loop_of(step, lambda storage, value: self.array(storage, value.aval), self.workers)
+        wanted = [out for out, read in zip(node.outs, step.wanted, strict=True) if read]
+        for out in wanted:
+            self.room(out)
+        first = node.params["consts"] + node.params["carry"]
+        sliced = [*node.inputs[first:], *(out for out in wanted if out not in node.outs[: node.params["carry"]])]
+        loop.keep([array for value in sliced if (array := self.slots[self.slot[value.id]]) is not None])
+        fetch = self.fetch(wanted)
+        places = [k for k, read in enumerate(step.wanted) if read]
+        self.then(partial(_run_loop, loop, self.fetch(node.inputs), fetch, places, len(node.outs)), node)
+
     def copy_out(self, k: int) -> None:
         value = self.plan.graph.outputs[k]
         node = value.node or (self.plan.graph.nodes[0] if self.plan.graph.nodes else None)
@@ -184,6 +203,10 @@ def load(node: Node) -> Array:
     return made
 
 
+def array_in(arena: Array, place: int, aval: Aval) -> Array:
+    return np.ndarray(tuple(map(definite, aval.shape)), NUMPY_NAMES[aval.dtype], arena, place)
+
+
 def empty(value: Value) -> Array:
     return np.empty(value.aval.shape, NUMPY_NAMES[value.dtype])
 
@@ -191,7 +214,7 @@ def empty(value: Value) -> Array:
 # ── what a call does ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _writer(step: Call) -> Callable[..., Any]:
+def writer(step: Call) -> Callable[..., Any]:
     """A function of the operands that writes into `out`."""
     node, prim = step.node, step.node.prim
     if prim.overwrites is not None:
@@ -233,16 +256,25 @@ def _run_lanes(lanes: Lanes, ins: Callable[[], Sequence[Array]], outs: Callable[
     lanes.run(ins(), outs())
 
 
+def _run_loop(
+    loop: Loop, ins: Callable[[], Sequence[Array]], wanted: Callable[[], Sequence[Array]], places: list[int], count: int
+) -> None:
+    outs: list[Array | None] = [None] * count
+    for place, array in zip(places, wanted(), strict=True):
+        outs[place] = array
+    loop.run(ins(), outs)
+
+
 def _clear(slots: list[Any], dead: list[int]) -> None:
     for slot in dead:
         slots[slot] = None
 
 
-def _result_storages(plan: Plan) -> list[tuple[int, int]]:
+def result_storages(plan: Plan) -> list[tuple[int, int]]:
     return [(n, storage.place) for n, storage in enumerate(plan.storages) if storage.kind == "result"]
 
 
-def _aligned_bytes(size: int) -> Array:
+def aligned_bytes(size: int) -> Array:
     """Memory that begins at a multiple of a cache line."""
     raw = np.empty(size + ALIGNED, np.uint8)
     start = -raw.ctypes.data % ALIGNED

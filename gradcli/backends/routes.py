@@ -23,6 +23,7 @@ from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.constants import unpack
 from gradcli.ir.graph import Node, Value
 from gradcli.ir.primitive import Primitive
+from gradcli.plan.plan import Call, Plan
 from gradcli.record import record
 
 Array = np.ndarray[Any, Any]
@@ -68,6 +69,16 @@ HALF = (
     *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sqrt", "rsqrt", "cbrt", "reciprocal", "square"),
     *("erf", "erfc", "lgamma", "digamma", "sigmoid", "softplus", "one_minus_square"),
 )
+
+
+def routed(plan: Plan) -> list[Node]:
+    """Nodes of a plan that a route may serve. Kernels of elements may write over what they read."""
+    calls = [step for step in plan.steps if isinstance(step, Call)]
+    return [call.node for call in calls if call.how == "write" or (call.how == "replace" and _over(call))]
+
+
+def _over(call: Call) -> bool:
+    return call.node.prim.kind == "elementwise" and call.node.outs[0].dtype != "f16"
 
 
 def writers(nodes: Iterable[Node]) -> dict[Node, Writer]:

@@ -24,6 +24,10 @@ FEWEST_BLOCKS = 2  # a region of fewer has no blocks
 FEWEST_NODES = 2  # that compute: one alone gains nothing from blocks
 FEWEST_BYTES = 1 << 18  # of results, over all nodes: less stays in the cache as it is
 LARGE_ENOUGH = 1 << 16  # bytes of the largest result: many small ones gain nothing from blocks
+LARGE_TURN = 4 << 20  # bytes that a turn of a loop makes: of fewer it is over before threads have begun
+LARGEST_ROW = 1 << 18  # bytes of a value that is made for all turns of a loop at once: larger ones gain nothing
+HOISTED = 64 << 20  # bytes that this may take for all values together
+GROWTH = 32  # and may take beside, for each byte of the history of the loop's carry
 LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
 
 
@@ -42,3 +46,9 @@ def adds_up(node: Node) -> bool:
     """Whether it pays to make a sum over rows in parts."""
     terms = sum(definite(value.aval.size) for value in node.inputs)
     return sum(definite(out.aval.size) for out in node.outs) <= LARGEST_SUM * terms
+
+
+def worth_hoisting(turns: int, moved: int, carried: int) -> bool:
+    """Whether it pays to do something for all turns of a loop at once: what it takes is not much more than the history
+    of what is carried, or not much at all."""
+    return turns * moved <= max(HOISTED, GROWTH * turns * carried)

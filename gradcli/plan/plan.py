@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from gradcli.plan.flat import FlatPlan
     from gradcli.plan.rows import Region
 
-Kind = Literal["input", "constant", "arena", "result", "made"]
+Kind = Literal["input", "carry", "constant", "arena", "result", "made"]
 
 
 @record(eq=False)
 class Storage:
     """Memory that values live in, one after the other or as views: `nbytes`, from step `first` to step `last`.
 
-    `place` is the number of the input or result, or the offset in the arena. What is `made` is allocated by its own
-    operator, and freed when it dies.
+    `place` is the number of the input or result, or the offset in the arena. A `carry` is an input that may be
+    written to. What is `made` is allocated by its own operator, and freed when it dies.
     """
 
     kind: Kind
@@ -90,7 +90,28 @@ class Blocks:
         return sum(map(len, self.lanes))
 
 
-Step = Call | Blocks
+@record(eq=False)
+class Turns:
+    """A loop of a known number of turns. Each turn writes its results where they stay: into rows of histories and
+    stacked results, and for a carry without history into its last value and a `spare` array, which take turns; a carry
+    without either `stays` in one array, where a turn changes it.
+
+    `ends` are for last values that nobody reads.
+    """
+
+    node: Node
+    body: Plan
+    wanted: tuple[bool, ...]  # the results that somebody reads
+    stays: tuple[bool, ...]  # for each carry
+    spare: tuple[int | None, ...]  # storages
+    ends: tuple[int | None, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+
+Step = Call | Blocks | Turns
 
 
 @record(eq=False)
@@ -112,10 +133,15 @@ class Plan:
     blas: bool  # whether BLAS is called
     compiled: dict[str, Any] = field(default_factory=dict)  # what each backend made of it
 
+    def stays(self, k: int) -> bool:
+        """Of a loop's body: whether an output is in the memory of the carry that it follows."""
+        home = self.homes.get(self.graph.outputs[k].id)
+        return home is not None and k not in self.copied and self.storages[home.storage].kind == "carry"
+
     @property
     def most_lanes(self) -> int:
         """How many threads can work at a time."""
         return max((len(step.lanes) for step in self.steps if isinstance(step, Blocks)), default=1)
 
 
-__all__ = ["Blocks", "Call", "Home", "Kind", "Plan", "Step", "Storage"]
+__all__ = ["Blocks", "Call", "Home", "Kind", "Plan", "Step", "Storage", "Turns"]

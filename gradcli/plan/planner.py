@@ -10,6 +10,7 @@ nothing else that is alive lives there; never an input, a constant or a result.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -18,10 +19,11 @@ from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.primitive import is_registered
 from gradcli.ir.region import carried
 from gradcli.ir.region import regions as graphs_of
+from gradcli.plan import costs
 from gradcli.plan.arena import Arena
 from gradcli.plan.blocks import Tiling, blocks_of, steps_of
 from gradcli.plan.flat import FlatPlan, flat_body, nbytes, repeated
-from gradcli.plan.plan import Blocks, Call, Home, Kind, Plan, Step, Storage
+from gradcli.plan.plan import Blocks, Call, Home, Kind, Plan, Step, Storage, Turns
 from gradcli.plan.writing import aliases, writes
 
 if TYPE_CHECKING:
@@ -37,6 +39,14 @@ def make_plan(graph: Graph, tiling: Tiling | None = None) -> Plan:
     return _Planner(graph, tiling or Tiling()).plan()
 
 
+def plan_of_turn(graph: Graph, tiling: Tiling, first_carry: int, given: Sequence[int]) -> Plan:
+    """The plan of a loop's body, whose results are as quick to write to as anything else. Inputs that are given away,
+    carries without history, may be written to."""
+    making = [node for node in graph.nodes if not node.prim.view and node.prim.overwrites is None]
+    large = sum(nbytes(out) for node in making for out in node.outs) >= costs.LARGE_TURN
+    return _Planner(graph, tiling if large else tiling.inside(), sys.maxsize, first_carry, given).plan()
+
+
 class _Draft:
     """A storage while the walk goes on."""
 
@@ -49,8 +59,12 @@ class _Draft:
 
 
 class _Planner:
-    def __init__(self, graph: Graph, tiling: Tiling) -> None:
+    def __init__(
+        self, graph: Graph, tiling: Tiling, few: int = FEW, first_carry: int = 0, given: Sequence[int] = ()
+    ) -> None:
         self.graph = graph
+        self.few = few  # values in a small result that is worth a place of its own
+        self.first_carry, self.given = first_carry, frozenset(given)  # inputs of a loop's body
         self.tiling = tiling
         self.input_bytes = sum(map(nbytes, graph.inputs))
         self.items = [item for item in steps_of(graph, tiling) if not _constant(item)]
@@ -58,11 +72,13 @@ class _Planner:
         self.drafts: list[_Draft] = []
         self.homes: dict[int, Home] = {}
         self.bodies: dict[tuple[Graph, range], FlatPlan] = {}
+        self.turn_plans: dict[tuple[Graph, tuple[int, ...]], Plan] = {}
         self.passing: dict[int, int] = {}  # bytes that a step takes and gives back
 
     def plan(self) -> Plan:
         for k, value in enumerate(self.graph.inputs):
-            self.settle(value, _Draft("input", nbytes(value), -1, k), fixed=False, packed=False)
+            kind: Kind = "carry" if k in self.given else "input"
+            self.settle(value, _Draft(kind, nbytes(value), -1, k), fixed=False, packed=k in self.given)
         for node in self.graph.nodes:
             if node.prim.name == "constant":
                 self.settle(node.outs[0], _Draft("constant", nbytes(node.outs[0]), -1))
@@ -99,7 +115,28 @@ class _Planner:
             self.passing[number] = sum(nbytes(v) for v in node.inputs if node.prim.name == "matmul" and repeated(v))
             self.settle(node.outs[0], _Draft("arena", nbytes(node.outs[0]), number))
             return Call(node, "write")
+        if node.prim.name == "scan" and node.params["cond"] is None and not node.params["counted"]:
+            return self.turns(number, node)
         return self.made(number, node)
+
+    def turns(self, number: int, node: Node) -> Turns:
+        body, carry = node.params["body"], node.params["carry"]
+        wanted = tuple(out.id in self.last for out in node.outs)
+        carries = range(1 + node.params["consts"], 1 + node.params["consts"] + carry)
+        given = tuple(place for place, history in zip(carries, wanted[carry:], strict=False) if not history)
+        if (body, given) not in self.turn_plans:
+            self.turn_plans[body, given] = plan_of_turn(body, self.tiling, carries.start, given)
+        plan = self.turn_plans[body, given]
+        stays = tuple(plan.stays(k) for k in range(carry))
+        for out, read in zip(node.outs, wanted, strict=True):
+            if read:
+                self.settle(out, _Draft("arena", nbytes(out), number))
+        spare = [None if history or stay else self.scratch(number, nbytes(out)) for out, history, stay in
+                 zip(node.outs, wanted[carry:], stays, strict=False)]  # fmt: skip
+        ends = [None if read else self.scratch(number, nbytes(out)) for out, read in
+                zip(node.outs[:carry], wanted, strict=False)]  # fmt: skip
+        self.passing[number] = plan.peak
+        return Turns(node, plan, wanted, stays, tuple(spare), tuple(ends))
 
     def region(self, number: int, region: Region) -> Blocks:
         for output in region.outputs:
@@ -146,7 +183,7 @@ class _Planner:
                 continue
             home = self.homes[value.id]
             draft = self.drafts[home.storage]
-            alone = draft.kind == "arena" and draft.whole is value and draft.last == number
+            alone = draft.kind in ("arena", "carry") and draft.whole is value and draft.last == number
             others = [v for v in node.inputs if v is not value and self.homes[v.id].storage == home.storage]
             once = node.prim.overwrites is None or node.inputs.count(value) == 1
             if alone and once and not others:
@@ -180,12 +217,15 @@ class _Planner:
     # ── after the walk ──────────────────────────────────────────────────────────────────────────────────────
 
     def claim_results(self) -> tuple[int, ...]:
-        """Storages that hold a whole result in the end become the result; gives the outputs that are copied."""
+        """Storages that hold a whole result in the end become the result, or are the carry that it is of; gives the
+        outputs that are copied."""
         copied = []
         for k, value in enumerate(self.graph.outputs):
             home = self.homes[value.id]
             draft = self.drafts[home.storage]
-            worth = draft.nbytes >= LARGE or len(draft.values) <= FEW
+            worth = draft.nbytes >= LARGE or len(draft.values) <= self.few
+            if draft.kind == "carry" and draft.whole is value and draft.place == self.first_carry + k:
+                continue
             if draft.kind == "arena" and draft.whole is value and worth:
                 draft.kind, draft.place = "result", k
                 for held in draft.values:

@@ -1,0 +1,279 @@
+"""A loop as one Python function, so that a turn costs its operators and little else.
+
+    def loop(rows, w):
+        for c0, n0 in rows:         # the carry before and after a turn
+            f1(c0, b1)              # sin, into a buffer
+            f2(b1, w, b1)
+            f3(c0, b2, n0)
+
+A line for each call of the plan of a turn. Buffers are made once; what a turn gives is written where it stays: into a
+row of a history or of a stacked result, or into one of two arrays that take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain, cycle, islice, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradcli.backends.lanes import Lanes
+from gradcli.backends.program import Body, refused
+from gradcli.backends.routes import routed, writers
+from gradcli.ir.graph import Node, Value
+from gradcli.plan.plan import Blocks, Call, Plan, Step, Turns
+
+if TYPE_CHECKING:
+    from gradcli.backends.frame import Frame
+
+Array = np.ndarray[Any, Any]
+
+KEPT = 1 << 16  # rows of the arena whose views are kept between runs
+AT_ONCE = 1 << 12  # rows whose views are made at a time, of all others
+
+
+class Loop:
+    """`run(ins, outs)`: arrays of the loop's operands, and of its results; None for those that nobody reads."""
+
+    def __init__(self, step: Turns, spare: Sequence[Array | None], ends: Sequence[Array | None], workers: int) -> None:
+        params = step.node.params
+        self.turns: int = params["turns"]
+        self.consts, self.carry, self.reverse = params["consts"], params["carry"], params["reverse"]
+        self.stays, self.spare, self.ends = step.stays, spare, ends
+        self.kept: dict[int, tuple[Array, list[Array]]] = {}
+        inputs, outputs = step.body.graph.inputs, step.body.graph.outputs
+        self.counts = any(inputs[0] in node.inputs for node in step.body.graph.nodes) or inputs[0] in outputs
+        self.unread = [None if wanted else _empty(value) for wanted, value in zip(
+            step.wanted[2 * self.carry :], outputs[self.carry :], strict=True)]  # fmt: skip
+        names = ["i", *(f"g{k}" for k in range(self.consts)), *(f"c{k}" for k in range(self.carry))]
+        names += [f"x{k}" for k in range(len(inputs) - len(names))]
+        targets = [f"n{k}" for k in range(self.carry)]
+        targets += [f"k{k}" for k in range(len(outputs) - self.carry)]
+        row = [*names[not self.counts : 1], *names[1 + self.consts :], *targets]
+        head = [f"def loop(rows, {', '.join(names[1 : 1 + self.consts])}):", f"    for {', '.join(row)}, in rows:"]
+        self.source = _Source(step.body, names, targets, workers)
+        self.call = self.source.compiled("loop", head)
+
+    def run(self, ins: Sequence[Array], outs: Sequence[Array | None]) -> None:
+        """Raises ModelError with the place of the step that refuses its data, or finds no memory (exit 3)."""
+        given, begin = ins[: self.consts], ins[self.consts : self.consts + self.carry]
+        ends = [end if end is not None else spare for end, spare in zip(outs[: self.carry], self.ends, strict=True)]
+        histories, stacks = outs[self.carry : 2 * self.carry], outs[2 * self.carry :]
+        if not self.turns:
+            for end, first in zip(ends, begin, strict=True):
+                np.copyto(end, first)  # type: ignore[arg-type]  # there is one
+            return
+        rows: list[Iterator[Array]] = [self.numbers()] if self.counts else []
+        after = []
+        for k, (first, history, end) in enumerate(zip(begin, histories, ends, strict=True)):
+            before, behind = self.steps(k, first, history, end)
+            rows.append(before)
+            after.append(behind)
+        rows += [self.rows(array) for array in ins[self.consts + self.carry :]]
+        rows += after
+        for stack, unread in zip(stacks, self.unread, strict=True):
+            rows.append(self.rows(stack) if stack is not None else repeat(unread))  # type: ignore[arg-type]  # one of them
+        try:
+            self.call(zip(*rows, strict=False) if rows else repeat((), self.turns), *given)
+        except Exception as error:
+            raise refused(error, self.source.node_of(error)) from None
+
+    def steps(
+        self, k: int, first: Array, history: Array | None, end: Array | None
+    ) -> tuple[Iterator[Array], Iterator[Array]]:
+        """A carry before and after each turn. Before the first it is a copy, as a turn may write to it."""
+        assert end is not None
+        if self.stays[k]:
+            np.copyto(end, first)
+            return repeat(end, self.turns), repeat(end)
+        if history is not None:
+            np.copyto(history[-1 if self.reverse else 0, ...], first)
+            return self.rows(history), chain(islice(self.rows(history), 1, None), (end,))
+        spare = self.spare[k]
+        assert spare is not None
+        after, before = (spare, end) if self.turns % 2 == 0 else (end, spare)
+        np.copyto(before, first)
+        return islice(cycle((before, after)), self.turns), cycle((after, before))
+
+    def numbers(self) -> Iterator[Array]:
+        return self.rows(np.arange(self.turns))
+
+    def rows(self, array: Array) -> Iterator[Array]:
+        """Views of rows, in the order of the turns."""
+        if self.turns <= KEPT and array.base is not None and id(array) in self.kept:
+            return iter(self.kept[id(array)][1])
+        return self.views(array)
+
+    def keep(self, arrays: Sequence[Array]) -> None:
+        """Arrays that are the same in every run: the views of their rows are made once."""
+        for array in arrays:
+            if self.turns <= KEPT:
+                self.kept[id(array)] = (array, list(self.views(array)))
+
+    def views(self, array: Array) -> Iterator[Array]:
+        ordered = array[::-1] if self.reverse else array
+        if array.ndim > 1:
+            return iter(ordered)
+        return (ordered[k, ...] for k in range(len(ordered)))  # arrays, not scalars
+
+
+def _empty(value: Value) -> Array:
+    from gradcli.backends.frame import empty
+
+    return empty(value)
+
+
+class _Source:
+    """The calls of a plan as lines of Python. What is the same in every turn is in `scope`."""
+
+    def __init__(self, plan: Plan, names: Sequence[str], targets: Sequence[str], workers: int) -> None:
+        from gradcli.backends import frame
+
+        self.plan, self.workers, self.frame = plan, workers, frame
+        self.arena = frame.aligned_bytes(plan.arena)
+        self.scope: dict[str, Any] = {"copyto": np.copyto, "asarray": np.asarray}
+        self.names = {value.id: name for value, name in zip(plan.graph.inputs, names, strict=True)}
+        self.rooms = {n: targets[place] for n, place in frame.result_storages(plan)}
+        self.rooms |= {n: names[each.place] for n, each in enumerate(plan.storages) if each.kind == "carry"}
+        self.lines: list[str] = []
+        self.nodes: list[Node | None] = []  # of each line
+        for node in plan.graph.nodes:
+            if node.prim.name == "constant":
+                self.name(node.outs[0], frame.load(node))
+        self.routes = writers(routed(plan))
+        for number, step in enumerate(plan.steps):
+            self.add(step)
+            for value in plan.dead[number]:
+                self.line(f"{self.names[value.id]} = None", step.nodes[0])
+        for k in plan.copied:
+            value = plan.graph.outputs[k]
+            self.line(f"copyto({targets[k]}, {self.names[value.id]})", value.node)
+
+    def compiled(self, name: str, head: Sequence[str]) -> Callable[..., None]:
+        self.above = len(head)
+        body = [" " * 8 + line for line in self.lines] or [" " * 8 + "pass"]
+        exec(compile("\n".join([*head, *body]), "<loop>", "exec"), self.scope)
+        found: Callable[..., None] = self.scope[name]
+        return found
+
+    def node_of(self, error: BaseException) -> Node | None:
+        """Of the line that raised."""
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_globals is self.scope:
+                place = trace.tb_lineno - self.above - 1
+                return self.nodes[place] if 0 <= place < len(self.nodes) else None
+            trace = trace.tb_next
+        return None
+
+    # ── names ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hold(self, kind: str, thing: Any) -> str:
+        name = f"{kind}{len(self.scope)}"
+        self.scope[name] = thing
+        return name
+
+    def name(self, value: Value, array: Array | None = None) -> str:
+        """The name of a value: of an array that stays, or of what each turn makes."""
+        self.names[value.id] = f"v{value.id}" if array is None else self.hold("b", array)
+        return self.names[value.id]
+
+    def room(self, value: Value) -> str:
+        """The name of the memory that a value fills."""
+        home = self.plan.homes[value.id]
+        if home.storage not in self.rooms:
+            storage = self.plan.storages[home.storage]
+            self.rooms[home.storage] = self.hold("b", self.frame.array_in(self.arena, storage.place, value.aval))
+        self.names[value.id] = self.rooms[home.storage]
+        return self.names[value.id]
+
+    def array(self, storage: int, value: Value) -> Array:
+        return self.frame.array_in(self.arena, self.plan.storages[storage].place, value.aval)
+
+    def read(self, values: Sequence[Value]) -> str:
+        return ", ".join(self.names[value.id] for value in values)
+
+    def line(self, text: str, node: Node | None) -> None:
+        self.lines.append(text)
+        self.nodes.append(node)
+
+    # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add(self, step: Step) -> None:
+        if isinstance(step, Blocks):
+            self.add_region(step)
+        elif isinstance(step, Turns):
+            self.add_loop(step)
+        elif step.how == "view":
+            self.add_view(step.node)
+        elif step.how == "make":
+            self.add_made(step)
+        else:
+            self.add_written(step)
+
+    def add_view(self, node: Node) -> None:
+        look = partial(node.prim.eval, np, **node.params)
+        fixed = self.plan.homes[node.outs[0].id].fixed
+        arrays = [self.scope.get(self.names[value.id]) for value in node.inputs]
+        if fixed and all(array is not None for array in arrays):
+            self.name(node.outs[0], look(*arrays))
+        else:
+            operands = self.read(node.inputs)
+            self.line(f"{self.name(node.outs[0])} = {self.hold('f', look)}({operands})", node)
+
+    def add_written(self, step: Call) -> None:
+        node = step.node
+        operands = self.read(node.inputs)
+        write = self.routes.get(node) or self.frame.writer(step)
+        out = self.room(node.outs[0])
+        out = out if isinstance(write, np.ufunc) else f"out={out}"
+        self.line(f"{self.hold('f', write)}({operands}{', ' if operands else ''}{out})", node)
+
+    def add_made(self, step: Call) -> None:
+        node = step.node
+        options: dict[str, Any] = {name: Body(plan, np, self.frame.load) for name, plan in step.bodies}
+        if node.prim.lazy:
+            options["wanted"] = step.wanted
+        made = f"{self.hold('f', partial(node.prim.eval, np, **{**node.params, **options}))}({self.read(node.inputs)})"
+        names = [self.name(out) for out in node.outs]
+        if len(names) == 1:
+            self.line(f"{names[0]} = asarray({made})", node)
+        else:
+            as_arrays = self.hold("f", _as_arrays)
+            self.line(f"{', '.join(names)} = {as_arrays}({made})", node)
+
+    def add_region(self, step: Blocks) -> None:
+        outs = [output.value for output in step.region.outputs]
+        sums = [output.value for output in step.region.outputs if output.axis is None]
+        partials = [[self.array(n, value) for n, value in zip(lane, sums, strict=True)] for lane in step.partial]
+        for value in outs:
+            self.room(value)
+        run = self.hold("f", Lanes(step, partials, self.workers, self.frame.Frame).run)
+        self.line(f"{run}(({self.read(step.region.inputs)},), ({self.read(outs)},))", step.nodes[0])
+
+    def add_loop(self, step: Turns) -> None:
+        loop = loop_of(step, self.array, self.workers)
+        wanted = [out for out, read in zip(step.node.outs, step.wanted, strict=True) if read]
+        for value in wanted:
+            self.room(value)
+        outs = "".join(f"{self.names[out.id] if read else None}, " for out, read in
+                       zip(step.node.outs, step.wanted, strict=True))  # fmt: skip
+        ins = "".join(f"{self.names[value.id]}, " for value in step.node.inputs)
+        self.line(f"{self.hold('f', loop.run)}(({ins}), ({outs}))", step.node)
+
+
+def _as_arrays(made: Sequence[Any]) -> list[Any]:
+    return [array if array is None else np.asarray(array) for array in made]
+
+
+def loop_of(step: Turns, array: Callable[[int, Value], Array], workers: int) -> Loop:
+    """A loop with its memory; `array` makes one in a storage."""
+    carries = step.node.outs[: step.node.params["carry"]]
+    pairs = [(None if place is None else array(place, value)) for place, value in zip(step.spare, carries, strict=True)]
+    ends = [(None if place is None else array(place, value)) for place, value in zip(step.ends, carries, strict=True)]
+    return Loop(step, pairs, ends, workers)
+
+
+__all__ = ["Frame", "Loop", "loop_of"]
