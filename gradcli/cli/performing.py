@@ -6,19 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from gradcli.cli.options import (
-    FINDINGS,
-    FORMATS,
-    Atol,
-    Output,
-    Rtol,
-    Ulps,
-    Voice,
-    chosen_format,
-    finite,
-    one_of,
-    option,
-)
+from gradcli.cli.options import FINDINGS, FORMATS, Atol, Output, Rtol, Ulps, Voice, chosen_format, finite, one_of
+from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, say, settle
 from gradcli.differences import Comparison, Tolerance
 from gradcli.record import record

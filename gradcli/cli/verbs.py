@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HELP = ("-h", "--help", "help")
 
@@ -15,9 +18,12 @@ class Verb(NamedTuple):
     group: str
     summary: str
 
-    @property
-    def function(self) -> str:
-        return f"{self.name}_verb"
+    def load(self) -> Callable[..., int]:
+        """Its function, which states what it takes."""
+        from importlib import import_module
+
+        found: Callable[..., int] = getattr(import_module(self.module), f"{self.name}_verb")
+        return found
 
 
 VERBS = {
