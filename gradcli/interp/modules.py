@@ -140,9 +140,14 @@ def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) ->
 
 def taken(name: str) -> bool:
     """Whether the language has an operator or a type of that name."""
+    return name in _words()
+
+
+@cache
+def _words() -> frozenset[str]:
     from gradcli.interp.operators import OPERATORS
 
-    return name in OPERATORS or name in DTYPES or name in prelude_names()
+    return frozenset((*OPERATORS, *DTYPES, *prelude_names()))
 
 
 def references(scope: Scope, name: str) -> list[str]:

@@ -46,11 +46,12 @@ class NamedInt(int):
 class Poly:
     """A polynomial in size symbols with rational coefficients, whose value is an integer under the conditions."""
 
-    __slots__ = ("hash", "name", "terms")
+    __slots__ = ("hash", "name", "terms", "text")
 
     def __init__(self, terms: Mapping[Monomial, Rational], name: Name | None = None) -> None:
         self.terms: dict[Monomial, Rational] = {m: terms[m] for m in sorted(terms) if terms[m]}
         self.name = name
+        self.text = ""  # once it was asked for
         self.hash = hash(tuple(self.terms.items()))
 
     def __eq__(self, other: object) -> bool:
@@ -89,6 +90,11 @@ class Poly:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
+        if not self.text:
+            self.text = self._written()
+        return self.text
+
+    def _written(self) -> str:
         parts: list[str] = []
         for monomial, coefficient in sorted(self.terms.items(), key=lambda t: (-sum(p for _, p in t[0]), t[0])):
             factors = [s if p == 1 else f"{s}**{p}" for s, p in monomial]

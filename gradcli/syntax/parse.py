@@ -135,7 +135,7 @@ class _Walk:
         """
         actions, gotos, final, leaps = tables().actions, tables().gotos, tables().ends[self.start], _leaps()
         states, values, starts, ends = self.states, self.values, self.starts, self.ends
-        source, rules = self.problems.source, self.rules
+        source, rules, new = self.problems.source, self.rules, tuple.__new__  # `Span(…)` takes twice as long
         for number in range(position, len(tokens)):
             token = tokens[number]
             kind = token.kind
@@ -145,7 +145,13 @@ class _Walk:
                     del states[-1]
                 elif size:
                     start, end = starts[-size], ends[-1]
-                    value = method(Span(source, start, end), *[values[member] for member in kept])
+                    span = new(Span, (source, start, end))
+                    if len(kept) == 1:
+                        value = method(span, values[kept[0]])
+                    elif len(kept) == 2:
+                        value = method(span, values[kept[0]], values[kept[1]])
+                    else:
+                        value = method(span, *[values[member] for member in kept])
                     del states[-size:], values[-size:], starts[-size:], ends[-size:]
                     values.append(value)
                     starts.append(start)
