@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from gradcli.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,7 +12,8 @@ if TYPE_CHECKING:
 HELP = ("-h", "--help", "help")
 
 
-class Verb(NamedTuple):
+@record
+class Verb:
     """`module` and the function of the same name as the verb hold the options; `group` is its place in the help."""
 
     name: str
