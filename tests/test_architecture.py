@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,3 +205,16 @@ def test_every_verb_has_its_list() -> None:
     from gradcli.cli.verbs import VERBS
 
     assert {line.split()[0] for line in WITHOUT} >= set(VERBS) - {"new"}  # which writes a file
+
+
+def test_a_command_leaves_no_file_behind(tmp_path: Path) -> None:
+    """What is made once is made when gradcli is built: nothing is cached from run to run, for others to spoil."""
+    folders = {name: str(tmp_path / name) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "PYTHONPYCACHEPREFIX")}
+    for folder in folders.values():
+        Path(folder).mkdir()
+    given = os.environ | folders | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    for line in ("check", "grad --json", "test", "trace", "explain", "profile --rounds 1"):
+        verb, *options = line.split()
+        words = [sys.executable, "-m", "gradcli", verb, str(ROOT / GUIDE), *options]
+        subprocess.run(words, cwd=folders["HOME"], env=given, capture_output=True, check=True)
+    assert {path.name for path in tmp_path.rglob("*")} == set(folders)
