@@ -46,6 +46,7 @@ GOALS = (
     Goal("startup", 1.2, kind="check"),
     Goal("startup", 1.7, kind="grad"),
     Goal("startup", 3.0, kind="check long"),
+    Goal("startup", 3.0, kind="check mixed"),
     Goal("linear", 12.0),
     Goal("cold", 0.25, against="jax"),
     Goal("cold", 0.1, against="torch"),

@@ -17,6 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def long_model(lines: int) -> str:
+    """A model of so many lines: nets of nine, each with a line that calls it."""
+    count = lines // 10
+    made = []
+    for i in range(count):
+        made += [f"net step{i}(x: f64[n]) -> f64[n] {{", f"  y = sin(x) * {i}.5"]
+        made += ["  z = tanh(y) * x", "  y = z + exp(-z * z)"] * 2
+        made += ["  z = y - z * x", "  return y + z", "}"]
+    made += ["net main(x: f64[n]) -> f64 {", *(f"  x = step{i}(x)" for i in range(count)), "  return sum(x)", "}"]
+    return "\n".join([*made, "input x: f64[n] = [0.5, 1.5]", ""])
+
+
+def mixed_model(lines: int) -> str:
     """A model of so many lines, with most kinds of statements: blocks of 50 lines, each with nets that `main` calls,
     data of its own and a case."""
     blocks = lines // 50
@@ -85,13 +97,14 @@ def commands(case: Case, folder: str) -> dict[str, Sequence[str]]:
         "check": ["check", GUIDE],
         "grad": ["grad", GUIDE, "--json"],
     }
-    if case.kind == "check long":
+    if case.kind in LONG:
         path = Path(folder) / "long.net"
-        path.write_text(long_model(case.size), encoding="utf-8")
+        path.write_text(LONG[case.kind](case.size), encoding="utf-8")
         words[case.kind] = ["check", str(path)]
     return {"gradcli": [*console_script(), *words[case.kind]], "numpy import": [sys.executable, "-c", "import numpy"]}
 
 
+LONG = {"check long": long_model, "check mixed": mixed_model}
 LINES = len((ROOT / GUIDE).read_text(encoding="utf-8").splitlines())
 SUITE = Processes(
     "startup",
@@ -103,6 +116,7 @@ SUITE = Processes(
         Case(LINES, "", "check"),
         Case(LINES, "", "grad"),
         Case(2_000, "", "check long"),
+        Case(2_000, "", "check mixed"),
     ),
     ("gradcli", "numpy import"),
     commands,

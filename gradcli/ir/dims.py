@@ -54,6 +54,12 @@ class Poly:
         self.text = ""  # once it was asked for
         self.hash = hash(tuple(self.terms.items()))
 
+    def called(self, name: Name | None) -> Poly:
+        """The same under another name."""
+        made = Poly.__new__(Poly)
+        made.terms, made.name, made.text, made.hash = self.terms, name, self.text, self.hash
+        return made
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Poly) and self.terms == other.terms
 
@@ -147,7 +153,7 @@ def name_of(size: Size) -> Name | None:
 def named(size: Size, name: Name | None) -> Size:
     """The same size under another name, or under none."""
     if isinstance(size, Poly):
-        return size if size.name is name else Poly(size.terms, name)
+        return size if size.name is name else size.called(name)
     return NamedInt(size, name) if name is not None else int(size)
 
 
