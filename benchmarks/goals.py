@@ -54,7 +54,10 @@ GOALS = (
 EVERYTHING_ELSE = 1.5  # of the best peer's time, where no goal above is about time
 
 # What stands in the way where a goal is missed: shown below the suite's table.
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    "startup": "check mixed: a net is proved for all sizes alone, again within each net that calls it, and the entry "
+    "net on data, too; so 26,000 operators come of these 2,000 lines, and no part of the work takes most of the time.",
+}
 
 
 @dataclass(frozen=True, slots=True)
