@@ -46,6 +46,7 @@ GOALS = (
     Goal("startup", 1.2, kind="check"),
     Goal("startup", 1.7, kind="grad"),
     Goal("startup", 3.0, kind="check long"),
+    Goal("startup", 3.0, kind="check mixed"),
     Goal("linear", 12.0),
     Goal("cold", 0.25, against="jax"),
     Goal("cold", 0.1, against="torch"),
@@ -53,7 +54,10 @@ GOALS = (
 EVERYTHING_ELSE = 1.5  # of the best peer's time, where no goal above is about time
 
 # What stands in the way where a goal is missed: shown below the suite's table.
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    "startup": "check mixed: a net is proved for all sizes alone, again within each net that calls it, and the entry "
+    "net on data, too; so 26,000 operators come of these 2,000 lines, and no part of the work takes most of the time.",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ def entry() -> NoReturn:
     """The process of a command: ends it at once, as taking a large graph apart object by object takes seconds."""
     if sys.argv[1:2] in (["grad"], ["eval"], ["show"]):
         gc.disable()  # one model, then the end: looking for garbage among its nodes takes a fifth of the time
+    else:
+        gc.set_threshold(200_000, 20, 20)  # perhaps many models: what the last one left is looked for now and then
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, _stop)
     try:

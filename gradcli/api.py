@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gradcli.collecting import uncollected
 from gradcli.interp.elaborate import Options
 from gradcli.interp.files import decode, read_source
 from gradcli.interp.program import Fed, Feed, Prepared, Program
@@ -194,6 +195,7 @@ def machine_of(request: Request) -> Machine:
     return Machine.choose(request.backend, request.device, request.threads, request.memory, request.fast_math)
 
 
+@uncollected()
 def prepare(file: ModelFile, request: Request) -> tuple[Program, Prepared]:
     program = open_program(file, request)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gradcli.collecting import uncollected
 from gradcli.interp.params import Computed, FromFile, Seeded
 from gradcli.interp.program import Fed, Feed
 from gradcli.ir.aval import NUMPY_NAMES, Aval, is_int
@@ -55,6 +56,7 @@ class Machine:
         return self.threads or cores()
 
 
+@uncollected()
 def plan_of(graph: Graph, machine: Machine) -> AnyPlan:
     """Optimised and planned; raises ModelError NUM001 where it cannot fit into memory.
 

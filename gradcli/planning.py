@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gradcli import api, engine, running
+from gradcli.collecting import uncollected
 from gradcli.engine import Machine
 from gradcli.interp.program import Prepared, Program
 from gradcli.ir.graph import Graph
@@ -58,6 +59,7 @@ def _by_name(given: Any, slots: Mapping[str, int]) -> Mapping[str, Any]:
     return dict(zip(slots, several, strict=True))
 
 
+@uncollected()
 def plan(file: ModelFile, request: Request, machine: Machine) -> Planned:
     """Raises ModelError as the verb does, and USE005 for sparse matrices, whose pattern may follow from data."""
     if request.sparse:

@@ -7,14 +7,17 @@ loads are those of the working tree.
 
 from __future__ import annotations
 
-import subprocess
 from os.path import relpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gradcli.interp.files import decode
 from gradcli.record import record
 from gradcli.request import ModelFile
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError, Source, fail, nearest
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 SUFFIX = ".net"
 
@@ -66,9 +69,11 @@ def at_revision(text: str) -> ModelFile | None:
     return ModelFile(target, text=source.text, name=source.name, read=revision.read)
 
 
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _git(folder: Path, *arguments: str) -> CompletedProcess[bytes]:
+    from subprocess import run
+
     try:
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
+        return run(["git", *arguments], cwd=folder, capture_output=True, check=False)
     except FileNotFoundError:
         raise no_git() from None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradcli import weights
+from gradcli.collecting import uncollected
 from gradcli.differentiate import Derived, Question, choose_targets, derive, line_value, scene_of
 from gradcli.engine import Machine, array_of, plan_of, run_plan, threads_of
 from gradcli.interp.program import Fed, Prepared, Program
@@ -118,6 +119,7 @@ def feed_arrays(prepared: Prepared, machine: Machine) -> list[Any]:
 # ── which program ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+@uncollected()
 def derive_request(prepared: Prepared, request: Request, weighted: list[str] | None = None) -> Derived:
     """The gradient program of a request. Raises ModelError DIF… where there is nothing to differentiate."""
     _refuse_orders(prepared, request)

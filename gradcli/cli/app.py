@@ -1,19 +1,21 @@
-"""One verb as a Typer command: its help page, and errors of use in the words of all other errors."""
+"""One verb as a Typer command: its help page, and errors of use in the words of all other errors.
+
+Typer reads what `lines.py` leaves to it.
+"""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from gradcli.cli.options import takes
+from gradcli.cli.parameters import REQUIRED, Argument, Parameter, call, parameters
 from gradcli.cli.verbs import Verb
 from gradcli.syntax.diagnostics import DONE, ModelError, fail, nearest
 
@@ -45,11 +47,40 @@ def run_command(verb: Verb, arguments: Sequence[str]) -> int:
 
 def command(verb: Verb) -> Any:
     """The Typer command of a verb, made when it is asked for."""
-    function = getattr(importlib.import_module(verb.module), verb.function)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     settings = {"help_option_names": ["-h", "--help"]}
-    app.command(verb.name, cls=Page, context_settings=settings)(takes(function))
+    app.command(verb.name, cls=Page, context_settings=settings)(typed(verb.load()))
     return get_command(app)
+
+
+def typed(function: Callable[..., int]) -> Callable[..., int]:
+    """`function` with all that it takes as its own parameters, as Typer wants them."""
+    made = [_typed(parameter) for parameter in parameters(function)]
+
+    def command(**given: Any) -> int:
+        return call(function, given)
+
+    command.__signature__ = inspect.Signature(made)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in made}
+    command.__doc__, command.__name__ = function.__doc__, function.__name__
+    return command
+
+
+def _typed(parameter: Parameter) -> inspect.Parameter:
+    stated, default = parameter.stated, parameter.default
+    rest: dict[str, Any] = {"help": stated.help, "metavar": stated.metavar, "callback": stated.callback}
+    rest["show_default"] = False
+    if isinstance(stated, Argument):
+        info: Any = typer.Argument(**rest)
+    else:
+        rest |= {"rich_help_panel": stated.panel, "min": stated.min, "max": stated.max}
+        info = typer.Option(*stated.names, **rest)
+    return inspect.Parameter(
+        parameter.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is REQUIRED else default,
+        annotation=Annotated[parameter.type, info],
+    )
 
 
 def wrong_use(error: Any, made: Any) -> ModelError:

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from gradcli.cli.options import Data, Engine, Model, Order, Output, Selection, Voice, Weighting, option, request_of
+from gradcli.cli.options import Data, Engine, Model, Order, Output, Selection, Voice, Weighting, request_of
+from gradcli.cli.parameters import option
 from gradcli.cli.performing import Comparing, perform
 from gradcli.syntax.diagnostics import fail
 

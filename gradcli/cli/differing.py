@@ -3,8 +3,6 @@
 import sys
 from typing import Annotated
 
-import typer
-
 from gradcli.cli.options import (
     FINDINGS,
     Atol,
@@ -20,9 +18,9 @@ from gradcli.cli.options import (
     dtype_option,
     finite,
     format_option,
-    option,
     request_of,
 )
+from gradcli.cli.parameters import argument, option
 from gradcli.cli.speak import settle
 from gradcli.differences import Part, Tolerance
 from gradcli.report.differences import difference_findings, difference_json, difference_text
@@ -33,11 +31,10 @@ from gradcli.syntax.diagnostics import DONE, NO, fail
 def diff_verb(
     left: Annotated[
         str,
-        typer.Argument(metavar="A", help="A model, a model at a git revision (HEAD~1:model.net), or a stored result.",
-                       show_default=False),
+        argument(metavar="A", help="A model, a model at a git revision (HEAD~1:model.net), or a stored result."),
     ],
     right: Annotated[
-        str, typer.Argument(metavar="B", help="What A is compared with: another of its kind.", show_default=False)
+        str, argument(metavar="B", help="What A is compared with: another of its kind.")
     ],
     net: Annotated[str | None, option("--net", metavar="NAME", panel="Model", help="The entry net of both.")] = None,
     const: Annotated[list[str] | None, const_option("Model")] = None,

@@ -4,7 +4,8 @@ import shutil
 import sys
 from typing import Annotated
 
-from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option, one_of, option
+from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option, one_of
+from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, settle
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, fail

@@ -4,16 +4,15 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from gradcli.cli.completion import SHELLS, script
-from gradcli.cli.options import Voice, one_of, option
+from gradcli.cli.options import Voice, one_of
+from gradcli.cli.parameters import argument, option
 from gradcli.cli.speak import settle
 from gradcli.syntax.diagnostics import DONE
 
 
 def new_verb(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the model is called.", show_default=False)],
+    name: Annotated[str, argument(metavar="NAME", help="What the model is called.")],
     directory: Annotated[
         str, option("--directory", metavar="DIR", panel="Output", help="Where to write it (default: here).")
     ] = ".",
@@ -65,9 +64,7 @@ def env_verb(
 def completion_verb(
     shell: Annotated[
         str,
-        typer.Argument(
-            metavar="bash|zsh|fish", help="Which shell.", callback=one_of("completion", SHELLS), show_default=False
-        ),
+        argument(metavar="bash|zsh|fish", help="Which shell.", callback=one_of("completion", SHELLS)),
     ],
 ) -> int:
     """

@@ -59,9 +59,17 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _run_verb(name: str, arguments: list[str]) -> int:
+    from gradcli.cli.lines import read
+    from gradcli.cli.parameters import call
+
+    verb = VERBS[name]
+    function = verb.load()  # only the module of the verb that runs is imported
+    given = read(function, arguments)
+    if given is not None:
+        return call(function, given)
     from gradcli.cli.app import run_command
 
-    return run_command(VERBS[name], arguments)
+    return run_command(verb, arguments)
 
 
 def _unknown_verb(name: str) -> ModelError:

@@ -15,9 +15,9 @@ from gradcli.cli.options import (
     chosen_format,
     finite,
     one_of,
-    option,
     request_of,
 )
+from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, settle
 from gradcli.record import replace
 from gradcli.report.signs import colored

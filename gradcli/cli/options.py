@@ -1,14 +1,12 @@
 # Types are read at run time to make options of them, so annotations stay values here: no `from __future__` import.
-"""Every option once. A dataclass is a group of options; `takes` makes a command of a function that takes groups."""
+"""Every option once. A record is a group of options, which verbs take whole."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from gradcli.cli.parameters import argument, option
 from gradcli.record import record
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import fail, nearest
@@ -19,11 +17,6 @@ FORMATS = ("table", "plain", "json", "jsonl", "csv")
 FINDINGS = ("full", "oneline", "json", "github", "sarif")
 COLORS = ("auto", "always", "never")
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def option(*names: str, panel: str, help: str, **rest: Any) -> Any:
-    """One option, under its heading of the help page."""
-    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **rest)
 
 
 def one_of(name: str, choices: Sequence[str]) -> Callable[[str | None], str | None]:
@@ -107,7 +100,7 @@ class Model:
 
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="A .net file, or - for standard input.", show_default=False),
+        argument(metavar="[MODEL]", help="A .net file, or - for standard input."),
     ] = None
     expression: Annotated[
         str | None,
@@ -313,45 +306,3 @@ def request_of(model: Model, data: Data | None = None, engine: Engine | None = N
         given |= {name: getattr(engine, name) for name in ("backend", "device", "threads", "fast_math")}
         given["memory"] = memory_bytes(engine.memory)
     return Request(**given, **rest)
-
-
-def takes(function: Callable[..., int]) -> Callable[..., int]:
-    """`function` with the fields of its groups, and of groups in these, as its own parameters, as Typer wants them."""
-    groups = {name: kind for name, kind in inspect.get_annotations(function).items() if _is_group(kind)}
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        own = [parameter] if name not in groups else _parameters(groups[name])
-        parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-
-    def command(**given: Any) -> int:
-        grouped = {name: _filled(kind, given) for name, kind in groups.items()}
-        return function(**given, **grouped)
-
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    command.__doc__, command.__name__ = function.__doc__, function.__name__
-    return command
-
-
-def _is_group(kind: Any) -> bool:
-    return hasattr(kind, "__match_args__")
-
-
-def _parameters(group: Any) -> list[inspect.Parameter]:
-    types = inspect.get_annotations(group)
-    fields = inspect.signature(group).parameters.values()
-    return [
-        each
-        for field in fields
-        for each in (
-            _parameters(types[field.name])
-            if _is_group(types[field.name])
-            else [field.replace(annotation=types[field.name])]
-        )
-    ]
-
-
-def _filled(group: Any, given: dict[str, Any]) -> Any:
-    """The group, with what it takes out of `given`."""
-    types = inspect.get_annotations(group)
-    return group(**{name: _filled(types[name], given) if _is_group(types[name]) else given.pop(name) for name in types})

@@ -1,24 +1,12 @@
 """What the verbs that run a model share: run it, say what there is to say, print, write or compare the result."""
 
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from gradcli.cli.options import (
-    FINDINGS,
-    FORMATS,
-    Atol,
-    Output,
-    Rtol,
-    Ulps,
-    Voice,
-    chosen_format,
-    finite,
-    one_of,
-    option,
-)
+from gradcli.cli.options import FINDINGS, FORMATS, Atol, Output, Rtol, Ulps, Voice, chosen_format, finite, one_of
+from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, say, settle
 from gradcli.differences import Comparison, Tolerance
 from gradcli.record import record
@@ -143,6 +131,8 @@ def _nonfinite(result: Result, file: ModelFile, request: Request) -> tuple[Diagn
 
 def trace_command(file: ModelFile, request: Request) -> str:
     """`gradcli trace model.net --get-all`: with what decides which numbers there are, as it was given."""
+    from shlex import join
+
     words = ["gradcli", "trace", *(["-e", file.text or ""] if file.expression else [str(file.path)])]
     order = 2 if request.verb == "hess" else request.order
     texts: list[tuple[str, Iterable[str | None]]] = [
@@ -160,4 +150,4 @@ def trace_command(file: ModelFile, request: Request) -> str:
     for name, given in texts:
         words += [word for text in given if text is not None for word in (name, text)]
     flags = (("--partial", request.partial), ("--get-all", request.get_all), ("--get-by-list", request.get_by_list))
-    return shlex.join([*words, *(name for name, given in flags if given)])
+    return join([*words, *(name for name, given in flags if given)])

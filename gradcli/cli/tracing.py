@@ -3,7 +3,8 @@
 import sys
 from typing import Annotated
 
-from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option, option
+from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option
+from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, settle
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, NO, fail

@@ -4,8 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from gradcli.cli.options import (
     FINDINGS,
     Engine,
@@ -17,9 +15,9 @@ from gradcli.cli.options import (
     dtype_option,
     format_option,
     model_file,
-    option,
     request_of,
 )
+from gradcli.cli.parameters import argument, option
 from gradcli.cli.speak import settle
 from gradcli.report.checks import case_text, check_text, findings_text, tests_text
 from gradcli.report.signs import colored
@@ -33,7 +31,7 @@ SUFFIX = ".net"
 def check_verb(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATH]...", help="Models, folders of models, or -.", show_default=False),
+        argument(metavar="[PATH]...", help="Models, folders of models, or -."),
     ] = None,
     expression: Annotated[
         str | None, option("-e", "--expr", metavar="EXPR", panel="Model", help="An expression instead of a file.")
@@ -120,7 +118,7 @@ def _checks(checks: list[CheckResult], form: str, voice: Voice, *, shapes: bool)
 
 def test_verb(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Models, or folders of models.", show_default=False)
+        list[str], argument(metavar="PATH...", help="Models, or folders of models.")
     ],
     match: Annotated[
         str | None, option("-k", "--match", metavar="TEXT", panel="Cases", help="Only cases whose title holds TEXT.")

@@ -3,9 +3,8 @@
 import sys
 from typing import Annotated, Any, cast
 
-import typer
-
-from gradcli.cli.options import Data, Engine, Model, Order, Selection, Voice, Weighting, one_of, option, request_of
+from gradcli.cli.options import Data, Engine, Model, Order, Selection, Voice, Weighting, one_of, request_of
+from gradcli.cli.parameters import argument, option
 from gradcli.cli.speak import settle
 from gradcli.report.pages import operator_page, operators_page, rule_page, rules_page
 from gradcli.report.signs import colored
@@ -47,9 +46,7 @@ def show_verb(
 
 
 def ops_verb(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One operator; without it, all.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, argument(metavar="[NAME]", help="One operator; without it, all.")] = None,
     json: Annotated[bool, option("--json", panel="Output", help="As JSON.")] = False,
     *,
     voice: Voice,
@@ -74,9 +71,7 @@ def ops_verb(
 
 
 def rule_verb(
-    code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="A code such as SHP201; without it, all.", show_default=False)
-    ] = None,
+    code: Annotated[str | None, argument(metavar="[CODE]", help="A code such as SHP201; without it, all.")] = None,
     json: Annotated[bool, option("--json", panel="Output", help="As JSON.")] = False,
     *,
     voice: Voice,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING
+
+from gradcli.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HELP = ("-h", "--help", "help")
 
 
-class Verb(NamedTuple):
+@record
+class Verb:
     """`module` and the function of the same name as the verb hold the options; `group` is its place in the help."""
 
     name: str
@@ -15,9 +21,12 @@ class Verb(NamedTuple):
     group: str
     summary: str
 
-    @property
-    def function(self) -> str:
-        return f"{self.name}_verb"
+    def load(self) -> Callable[..., int]:
+        """Its function, which states what it takes."""
+        from importlib import import_module
+
+        found: Callable[..., int] = getattr(import_module(self.module), f"{self.name}_verb")
+        return found
 
 
 VERBS = {

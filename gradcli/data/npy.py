@@ -6,7 +6,6 @@ believed only when the file has the bytes for it.
 
 from __future__ import annotations
 
-import ast
 import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -122,14 +121,16 @@ def _exactly(stream: BinaryIO | _Recorder, count: int) -> bytes:
 
 def _fields(header: bytes, utf8: bool, what: str, file: DataFile) -> dict[str, Any]:
     """The dict of a header: descr, fortran_order and shape, nothing else."""
+    from ast import literal_eval
+
     try:
         text = header.decode("utf-8" if utf8 else "latin-1").strip()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a forged header may hold what Python warns of
             try:
-                fields = ast.literal_eval(text)
+                fields = literal_eval(text)
             except SyntaxError:  # Python 2 wrote long integers, (3L, 4L)
-                fields = ast.literal_eval(text.replace("L,", ",").replace("L)", ")"))
+                fields = literal_eval(text.replace("L,", ",").replace("L)", ")"))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise file.fail("DAT010", f"{what} has an .npy header that cannot be read") from None
     twice = isinstance(fields, dict) and any(text.count(f"'{key}'") > 1 for key in fields)

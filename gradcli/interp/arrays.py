@@ -176,15 +176,25 @@ def plain(dims: Sequence[Size]) -> tuple[Size, ...]:
 def elementwise(ctx: Elaborator, prim: Primitive, args: Sequence[Any], *, least: int = BOOL) -> Arr:
     """Promote, check the broadcast and apply. `least` lifts ints to floats (WEAK_FLOAT) or bools to ints."""
     operands = [arg if isinstance(arg, Arr) or is_number(arg) else to_arr(ctx, arg) for arg in args]
-    rank = max(rank_of(operand) for operand in operands)
-    dtype, weak = settle(max(rank, least), ctx.weak_float)
+    rank = max(least, *map(rank_of, operands))
+    dtype, weak = settle(rank, ctx.weak_float)
     return _apply(ctx, prim, operands, dtype, weak)
 
 
 def _apply(ctx: Elaborator, prim: Primitive, operands: Sequence[Any], dtype: str, weak: bool) -> Arr:
-    dims = broadcast_dims([operand.dims for operand in operands if isinstance(operand, Arr)])
-    values = [as_value(ctx, operand, dtype) for operand in operands]
-    out = ctx.region.builder.emit(prim, values)[0]
+    builder = ctx.region.builder
+    shapes: list[tuple[Size, ...]] = []
+    values: list[Value] = []
+    for operand in operands:
+        if isinstance(operand, Arr):
+            shapes.append(operand.dims)
+            value = operand.value
+            if value.builder is builder and value.aval.dtype == dtype:  # as most are
+                values.append(value)
+                continue
+        values.append(as_value(ctx, operand, dtype))
+    dims = shapes[0] if len(shapes) == 1 else broadcast_dims(shapes)
+    out = builder.emit(prim, values)[0]
     return Arr(out, dims, weak and out.aval.dtype == dtype)
 
 

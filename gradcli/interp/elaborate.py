@@ -12,7 +12,7 @@ from typing import Any
 
 from gradcli.interp import arrays, expressions, names, static
 from gradcli.interp.listing import Listing
-from gradcli.interp.modules import hides, references, taken
+from gradcli.interp.modules import hides, net_of, open_prelude, references, taken
 from gradcli.interp.operators import OPERATORS
 from gradcli.interp.scope import Binding, Frame, Instance, Region, Run, Scope
 from gradcli.interp.values import POISON, Arr, Deferred, ListV, NetV, Poisoned, describe, is_number
@@ -48,7 +48,6 @@ class Elaborator:
         self.result_names: dict[int, tuple[str, ...]] = {}
         self.on_expect: Any = None
         self.listing = Listing()
-        self._prelude: Scope | None = None
         self._memo_types: dict[str, str] = {}
         self.run = Run(Region(Builder()))
         self.region = self.run.region
@@ -111,12 +110,8 @@ class Elaborator:
     # ── the file ────────────────────────────────────────────────────────────────────────────────────────────
 
     def prelude(self) -> Scope:
-        """The nets that ship with the package, read when first needed."""
-        if self._prelude is None:
-            from gradcli.interp.modules import load_prelude
-
-            self._prelude = load_prelude()
-        return self._prelude
+        """The nets that ship with the package."""
+        return open_prelude()
 
     def named_net(self, scope: Scope, name: str) -> NetV:
         """A net of a file: called by its own name it always uses the same params."""
@@ -124,7 +119,7 @@ class Elaborator:
         instance = self.run.instances.get(path)
         if instance is None:
             instance = self.run.instances[path] = Instance(path, path)
-        return NetV(scope.nets[name], scope, instance)
+        return NetV(net_of(scope, name), scope, instance)
 
     def file_frame(self, scope: Scope) -> Frame:
         return Frame(scope, Instance(scope.prefix + "<file>", scope.prefix + "<file>"))

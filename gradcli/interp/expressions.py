@@ -60,6 +60,8 @@ def evaluate(ctx: Elaborator, frame: Frame, root: ast.Expr, *, dims_first: bool 
                 results.append(value)
             elif kind is ast.Number or kind is ast.Bool or kind is ast.Text:
                 results.append(node.value)
+            elif kind is ast.Binary:
+                work += ((node, 2), (node.right, -1), (node.left, -1))
             elif kind is ast.Nothing:
                 results.append(None)
             elif kind is ast.Select:
@@ -68,7 +70,7 @@ def evaluate(ctx: Elaborator, frame: Frame, root: ast.Expr, *, dims_first: bool 
             else:
                 below = _children(node)
                 work.append((node, len(below)))
-                work.extend((child, -1) for child in reversed(below))
+                work += [(child, -1) for child in reversed(below)]
             continue
         if kind is _Chosen:
             cond = results.pop()
@@ -79,9 +81,9 @@ def evaluate(ctx: Elaborator, frame: Frame, root: ast.Expr, *, dims_first: bool 
                 work.append((node.select, 3))
                 work.extend(((node.select.other, -1), (node.select.then, -1)))
             continue
-        args = results[len(results) - count :]
-        del results[len(results) - count :]
-        results.append(_apply(ctx, frame, node, args))
+        at = len(results) - count
+        args = results[at:]
+        results[at:] = (_apply(ctx, frame, node, args),)
     return results[0]
 
 
@@ -97,8 +99,8 @@ class _Chosen:
 def _children(node: Any) -> list[Any]:
     """What is evaluated before the node; names after `wrt=` and `axis=` are not."""
     match node:
-        case ast.Binary():
-            return [node.left, node.right]
+        case ast.Call() if not node.keywords:
+            return [node.func, *node.args]
         case ast.Call():
             return [node.func, *node.args, *[k.value for k in node.keywords if k.name not in refusal.DEFERRED]]
         case ast.Unary():
@@ -147,7 +149,9 @@ def _apply(ctx: Elaborator, frame: Frame, node: Any, args: list[Any]) -> Any:
 
 
 def binary(ctx: Elaborator, op: str, a: Any, b: Any) -> Any:
-    if is_number(a) and is_number(b):
+    if isinstance(a, Arr) and isinstance(b, Arr):
+        pass  # as most are
+    elif is_number(a) and is_number(b):
         known = static.binary(op, a, b)
         if known is not NotImplemented:
             return known

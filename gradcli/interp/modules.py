@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from gradcli.interp.scope import Scope
@@ -43,15 +44,43 @@ PRELUDE = Path(__file__).parent.parent / "ops" / "prelude.net"
 
 @cache
 def prelude_names() -> frozenset[str]:
-    """The nets of the prelude that models may use, told from its lines: it is parsed when one of them is used."""
+    """The nets of the prelude that models may use."""
+    return frozenset(name for name in _prelude_texts() if not name.startswith("_"))
+
+
+@cache
+def _prelude_texts() -> dict[str, str]:
+    """The text of each net of the prelude, told from its lines, below as many empty lines as stand above it."""
     lines = PRELUDE.read_text(encoding="utf-8").splitlines()
-    names = (line[4 : line.index("(")] for line in lines if line.startswith("net "))
-    return frozenset(name for name in names if not name.startswith("_"))
+    starts = [number for number, line in enumerate(lines) if line.startswith("net ")]
+    return {
+        lines[a][4 : lines[a].index("(")]: "\n".join([*[""] * a, *lines[a:b], ""])
+        for a, b in pairwise([*starts, len(lines)])
+    }
+
+
+@cache
+def open_prelude() -> Scope:
+    """The nets written in the language itself, `ops/prelude.net`: `net_of` reads each when it is first used."""
+    return Scope(Source("prelude.net", "", prelude=True), PRELUDE.parent, prelude=True)
+
+
+def has_net(scope: Scope, name: str) -> bool:
+    """Whether a file has such a net of its own."""
+    return name in scope.nets or (scope.prelude and name in _prelude_texts())
+
+
+def net_of(scope: Scope, name: str) -> ast.Net:
+    """A net that `scope` has."""
+    if name not in scope.nets and scope.prelude:
+        source = Source("prelude.net", _prelude_texts()[name], prelude=True)
+        scope.nets.update(_read(source, scope.base).nets)
+    return scope.nets[name]
 
 
 @cache
 def load_prelude() -> Scope:
-    """The nets written in the language itself, `ops/prelude.net`."""
+    """The whole prelude, with what stands between its nets, for those who read it as a text."""
     scope = _read(Source("prelude.net", PRELUDE.read_text(encoding="utf-8"), prelude=True), PRELUDE.parent)
     scope.prelude = True
     return scope
@@ -140,9 +169,14 @@ def _twice(seen: dict[tuple[str, str], ast.Name], space: str, name: ast.Name) ->
 
 def taken(name: str) -> bool:
     """Whether the language has an operator or a type of that name."""
+    return name in _words()
+
+
+@cache
+def _words() -> frozenset[str]:
     from gradcli.interp.operators import OPERATORS
 
-    return name in OPERATORS or name in DTYPES or name in prelude_names()
+    return frozenset((*OPERATORS, *DTYPES, *prelude_names()))
 
 
 def references(scope: Scope, name: str) -> list[str]:

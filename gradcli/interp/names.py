@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from gradcli.interp.modules import prelude_names
+from gradcli.interp.modules import has_net, prelude_names
 from gradcli.interp.scope import Binding, Frame
 from gradcli.interp.values import Arr, CastV, LayerV, ModuleV, OperatorV
 from gradcli.ir.aval import DTYPES
@@ -89,7 +89,7 @@ def _use_param(ctx: Elaborator, arr: Arr, frames: list[Frame]) -> None:
 def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
     """A name of the file, or of the language."""
     name, scope = node.id, frame.scope
-    if name in scope.nets:
+    if has_net(scope, name):
         return ctx.named_net(scope, name)
     if name in scope.consts:
         return ctx.const(scope, name)
@@ -101,7 +101,7 @@ def file_name(ctx: Elaborator, frame: Frame, node: ast.Name) -> Any:
         return CastV(name)
     if name in ctx.operators:
         return OperatorV(name)
-    if name in (scope.nets if scope.prelude else prelude_names()):
+    if name in prelude_names():
         return ctx.named_net(ctx.prelude(), name)
     size = find_dim(ctx, frame, name)
     if size is not None:

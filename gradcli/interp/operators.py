@@ -47,18 +47,19 @@ STEPS = ("floor", "ceil", "round", "trunc")  # nothing to do for ints
 
 def _elementwise(name: str, count: int, least: int) -> None:
     """An operator that is one elementwise primitive; static where all operands are and it may be used in sizes."""
-    parts = "x" if count == 1 else "x, y"
+    parts = ["x", "y"][:count]
+    known, steps = static.FUNCTIONS.get(name), name in STEPS
 
     def handler(ctx: Elaborator, frame: Frame, node: ast.Call, args: list[Any], kw: dict[str, Any]) -> Any:
-        operands = bind(name, parts.split(", "), {}, node, args, kw)
-        if name in static.FUNCTIONS and all(is_number(o) and not isinstance(o, bool | Poly) for o in operands):
-            return static.FUNCTIONS[name](*operands)
-        if name in STEPS and isinstance(operands[0], Arr) and not operands[0].aval.is_float:
+        operands = args if len(args) == count and not kw else bind(name, parts, {}, node, args, kw)
+        if known is not None and all(is_number(o) and not isinstance(o, bool | Poly) for o in operands):
+            return known(*operands)
+        if steps and isinstance(operands[0], Arr) and not operands[0].aval.is_float:
             return operands[0]
         return arrays.elementwise(ctx, primitive(name), operands, least=least)
 
     OPERATORS[name] = handler
-    SURFACES[name] = Surface(name, f"{name}({parts})", "elementwise", "", name)
+    SURFACES[name] = Surface(name, f"{name}({', '.join(parts)})", "elementwise", "", name)
 
 
 for _name in FLOAT_ONE:

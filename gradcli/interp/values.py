@@ -33,7 +33,11 @@ class Arr:
     def __init__(self, value: Value, dims: tuple[Size, ...] | None = None, weak: bool = False) -> None:
         self.value = value
         self.dims = value.aval.shape if dims is None else dims
-        self.named = dims is not None and any(name_of(d) is not None for d in dims)
+        self.named = False
+        if dims is not None:
+            for size in dims:
+                if type(size) is not int and name_of(size) is not None:
+                    self.named = True
         self.weak = weak
 
     @property

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradcli.ir.dims import Size, product
+from gradcli.record import record
 
 FLOATS = ("f16", "f32", "f64")
 INTS = ("i32", "i64")
@@ -14,12 +13,18 @@ NUMPY_NAMES = {"f16": "float16", "f32": "float32", "f64": "float64", "i32": "int
 EPS = {"f16": 2.0**-10, "f32": 2.0**-23, "f64": 2.0**-52}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Aval:
     """`f32[2, 3]`: sizes are integers, or polynomials in symbols while only `check` looks."""
 
     shape: tuple[Size, ...]
     dtype: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Aval) and self.shape == other.shape and self.dtype == other.dtype
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype))
 
     @property
     def rank(self) -> int:

@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 Monomial = tuple[tuple[str, int], ...]  # ((symbol, power), …), sorted; () is the constant term
+Rational = Union[int, "Fraction"]  # a whole coefficient is an int: importing fractions takes 3 ms
 
 
 class Name:
@@ -43,12 +46,19 @@ class NamedInt(int):
 class Poly:
     """A polynomial in size symbols with rational coefficients, whose value is an integer under the conditions."""
 
-    __slots__ = ("hash", "name", "terms")
+    __slots__ = ("hash", "name", "terms", "text")
 
-    def __init__(self, terms: Mapping[Monomial, Fraction], name: Name | None = None) -> None:
-        self.terms: dict[Monomial, Fraction] = {m: terms[m] for m in sorted(terms) if terms[m]}
+    def __init__(self, terms: Mapping[Monomial, Rational], name: Name | None = None) -> None:
+        self.terms: dict[Monomial, Rational] = {m: terms[m] for m in sorted(terms) if terms[m]}
         self.name = name
+        self.text = ""  # once it was asked for
         self.hash = hash(tuple(self.terms.items()))
+
+    def called(self, name: Name | None) -> Poly:
+        """The same under another name."""
+        made = Poly.__new__(Poly)
+        made.terms, made.name, made.text, made.hash = self.terms, name, self.text, self.hash
+        return made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Poly) and self.terms == other.terms
@@ -59,18 +69,18 @@ class Poly:
     def __add__(self, other: Size) -> Size:
         terms = dict(self.terms)
         for monomial, coefficient in poly(other).terms.items():
-            terms[monomial] = terms.get(monomial, Fraction(0)) + coefficient
+            terms[monomial] = terms.get(monomial, 0) + coefficient
         return reduced(terms)
 
     def __mul__(self, other: Size) -> Size:
-        terms: dict[Monomial, Fraction] = {}
+        terms: dict[Monomial, Rational] = {}
         for m1, c1 in self.terms.items():
             for m2, c2 in poly(other).terms.items():
                 powers = dict(m1)
                 for symbol_, power in m2:
                     powers[symbol_] = powers.get(symbol_, 0) + power
                 monomial = tuple(sorted(powers.items()))
-                terms[monomial] = terms.get(monomial, Fraction(0)) + c1 * c2
+                terms[monomial] = terms.get(monomial, 0) + c1 * c2
         return reduced(terms)
 
     def __neg__(self) -> Size:
@@ -86,6 +96,11 @@ class Poly:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
+        if not self.text:
+            self.text = self._written()
+        return self.text
+
+    def _written(self) -> str:
         parts: list[str] = []
         for monomial, coefficient in sorted(self.terms.items(), key=lambda t: (-sum(p for _, p in t[0]), t[0])):
             factors = [s if p == 1 else f"{s}**{p}" for s, p in monomial]
@@ -104,14 +119,24 @@ Size = int | Poly
 
 def symbol(text: str, name: Name | None = None) -> Poly:
     """An unknown size, `n ≥ 0`."""
-    return Poly({((text, 1),): Fraction(1)}, name)
+    return Poly({((text, 1),): 1}, name)
 
 
 def poly(size: Size) -> Poly:
-    return size if isinstance(size, Poly) else Poly({(): Fraction(int(size))})
+    return size if isinstance(size, Poly) else Poly({(): int(size)})
 
 
-def reduced(terms: Mapping[Monomial, Fraction]) -> Size:
+def ratio(a: Rational, b: Rational) -> Rational:
+    """`a / b`, exactly."""
+    whole, rest = divmod(a, b)
+    if not rest:
+        return whole
+    from fractions import Fraction
+
+    return Fraction(a) / b
+
+
+def reduced(terms: Mapping[Monomial, Rational]) -> Size:
     """A plain integer when no symbol is left."""
     made = Poly(terms)
     if not made.terms:
@@ -128,7 +153,7 @@ def name_of(size: Size) -> Name | None:
 def named(size: Size, name: Name | None) -> Size:
     """The same size under another name, or under none."""
     if isinstance(size, Poly):
-        return size if size.name is name else Poly(size.terms, name)
+        return size if size.name is name else size.called(name)
     return NamedInt(size, name) if name is not None else int(size)
 
 
@@ -160,7 +185,7 @@ class Condition(NamedTuple):
     text: str
     why: str = ""
     of: str = ""
-    bound: Fraction | int = 0
+    bound: Rational = 0
 
 
 _recorder: ContextVar[list[Condition] | None] = ContextVar("conditions", default=None)
@@ -177,7 +202,7 @@ def conditions() -> Iterator[list[Condition]]:
         _recorder.reset(token)
 
 
-def assume(text: str, why: str = "", *, of: str = "", bound: Fraction | int = 0) -> bool:
+def assume(text: str, why: str = "", *, of: str = "", bound: Rational = 0) -> bool:
     """Record a condition; False when nobody records, so that the caller refuses.
 
     `of` and `bound` tell of `n ≥ 5` that it is about "n ≥" and 5: it takes the place of `n ≥ 2`.
@@ -213,26 +238,26 @@ def equal(a: Size, b: Size, why: str = "") -> bool:
     if never_zero(difference):
         return False
     rest = dict(difference.terms)
-    constant = rest.pop((), Fraction(0))
+    constant = rest.pop((), 0)
     if len(rest) == 1:  # c * n + constant = 0
         ((monomial, coefficient),) = rest.items()
-        size = -constant / coefficient
+        size = ratio(-constant, coefficient)
         if size < 0 or size.denominator != 1:
             return False
-        return assume(f"{Poly({monomial: Fraction(1)})} must be {size}", why)
+        return assume(f"{Poly({monomial: 1})} must be {size}", why)
     return assume(f"{left} = {right}", why)
 
 
 def never_zero(difference: Poly) -> bool:
     """Sizes are ≥ 0, so a polynomial whose terms share one sign with a constant among them has no zero."""
-    constant = difference.terms.get((), Fraction(0))
+    constant = difference.terms.get((), 0)
     return constant != 0 and all((c > 0) == (constant > 0) for c in difference.terms.values())
 
 
 def never_below(a: Size, bound: int) -> bool:
     """Whether `a ≥ bound` for all sizes."""
     terms = dict(poly(a).terms)
-    return terms.pop((), Fraction(0)) >= bound and all(c > 0 for c in terms.values())
+    return terms.pop((), 0) >= bound and all(c > 0 for c in terms.values())
 
 
 def at_least(a: Size, b: Size, why: str = "") -> bool:
@@ -245,33 +270,33 @@ def at_least(a: Size, b: Size, why: str = "") -> bool:
     if all(c < 0 for c in difference.terms.values()) and () in difference.terms:
         return False
     rest = dict(difference.terms)
-    constant = rest.pop((), Fraction(0))
+    constant = rest.pop((), 0)
     if len(rest) == 1:  # c * n ≥ -constant
         ((monomial, coefficient),) = rest.items()
-        bound = -constant / coefficient
+        bound = ratio(-constant, coefficient)
         limit = -(-bound // 1) if coefficient > 0 else bound // 1
-        of = f"{Poly({monomial: Fraction(1)})} {'≥' if coefficient > 0 else '≤'}"
+        of = f"{Poly({monomial: 1})} {'≥' if coefficient > 0 else '≤'}"
         return assume(f"{of} {limit}", why, of=of, bound=limit)
     return assume(f"{a} ≥ {b}", why)
 
 
-def divide(a: Size, by: int | Fraction, why: str = "") -> Size | None:
+def divide(a: Size, by: Rational, why: str = "") -> Size | None:
     """`a / by` where it is whole: surely, or under a condition (`n even`); None where it is not."""
     if by == 0:
         return None
-    if isinstance(by, Fraction) and by.denominator != 1:
+    if by.denominator != 1:
         a, by = a * by.denominator, by.numerator
     if not isinstance(a, Poly):
         return int(a // by) if a % by == 0 else None
     if by == 1:
         return a
-    quotient = Poly({m: c / by for m, c in a.terms.items()})
+    quotient = Poly({m: ratio(c, by) for m, c in a.terms.items()})
     if all(c.denominator == 1 for c in quotient.terms.values()):
         return reduced(quotient.terms)
     return quotient if assume(_divisible(a, by), why) else None
 
 
-def _divisible(a: Size, by: int | Fraction) -> str:
+def _divisible(a: Size, by: Rational) -> str:
     return f"{a} even" if by == 2 else f"{a} divisible by {by}"
 
 
@@ -283,7 +308,7 @@ def divide_up(a: Size, by: int, why: str = "") -> Size | None:
     if assumed(_divisible(a, by)):
         return divide(a, by, why)
     rest = dict(a.terms)
-    constant = rest.pop((), Fraction(0))
+    constant = rest.pop((), 0)
     if constant.denominator != 1:
         return divide(a, by, why)
     whole = divide(reduced(rest), by, why)
@@ -295,10 +320,10 @@ def floor_divide(a: Size, by: int) -> Size | None:
     if not isinstance(a, Poly):
         return a // by
     rest = dict(a.terms)
-    constant = rest.pop((), Fraction(0))
-    if any((coefficient / by).denominator != 1 for coefficient in rest.values()):
+    constant = rest.pop((), 0)
+    if any(ratio(coefficient, by).denominator != 1 for coefficient in rest.values()):
         return None
-    return reduced({m: c / by for m, c in rest.items()} | {(): Fraction(constant // by)})
+    return reduced({m: ratio(c, by) for m, c in rest.items()} | {(): constant // by})
 
 
 def quotient(a: Size, b: Size, why: str = "") -> Size | None:
@@ -311,7 +336,7 @@ def quotient(a: Size, b: Size, why: str = "") -> Size | None:
         return 1
     if len(b.terms) == 1 and isinstance(a, Poly):
         ((divisor, scale),) = b.terms.items()
-        terms: dict[Monomial, Fraction] = {}
+        terms: dict[Monomial, Rational] = {}
         for monomial, coefficient in a.terms.items():
             powers = dict(monomial)
             for symbol_, power in divisor:

@@ -13,7 +13,7 @@ from gradcli.ir.aval import ITEMSIZE, NUMPY_NAMES, Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.primitive import DataError
 from gradcli.ir.region import regions
-from gradcli.passes.rebuild import broadcast, number_of, rebuild
+from gradcli.passes.rebuild import broadcast, is_plain, number_of, rebuild
 
 SMALL = 4096  # elements
 
@@ -24,6 +24,9 @@ def fold(graph: Graph) -> Graph:
 
 
 def _fold(node: Node, builder: Builder) -> Value | None:
+    for value in node.inputs:
+        if not is_plain(value.node):
+            return None
     out = node.outs[0]
     if node.prim.name == "constant" or node.prim.stops or regions(node):
         return None

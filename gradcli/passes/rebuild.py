@@ -25,8 +25,9 @@ def rebuild(graph: Graph, rule: Rule) -> Graph:
     for node in graph.nodes:
         builder.spans, first = node.spans, len(builder.nodes)
         outs = builder.emit(node.prim, [env[value.id] for value in node.inputs], node.params)
-        if len(outs) == 1:
-            outs = (_rewritten(outs[0], rule, builder),)
+        made = outs[0].node
+        if len(outs) == 1 and made is not None and (simpler := rule(made, builder)) is not None:
+            outs = (_rewritten(outs[0], simpler, rule, builder),)
         if node.role is not None:
             builder.mark(first, node.role)
         for old, new in zip(node.outs, outs, strict=True):
@@ -37,22 +38,28 @@ def rebuild(graph: Graph, rule: Rule) -> Graph:
     return builder.close([env[value.id] for value in graph.outputs])
 
 
-def _rewritten(value: Value, rule: Rule, builder: Builder) -> Value:
+def _rewritten(value: Value, simpler: Value | None, rule: Rule, builder: Builder) -> Value:
+    """What `rule` says in the end, which gave `simpler` first."""
     for _ in range(TURNS):
-        if value.node is None:
-            break
-        simpler = rule(value.node, builder)
-        if simpler is None or simpler is value:
+        if simpler is None or simpler is value or value.node is None:
             break
         if simpler.aval != value.aval:
             raise AssertionError(f"a rewrite of {value.node.prim.name} gives {simpler.aval}, not {value.aval}")
         value = simpler
+        simpler = None if value.node is None else rule(value.node, builder)
     return value
+
+
+def is_plain(node: Node | None) -> bool:
+    """Whether a node may give what is known now: it is a constant or a view."""
+    return node is not None and (node.prim.view or node.prim.name == "constant")
 
 
 def number_of(value: Value) -> int | float | bool | None:
     """The number that an array holds everywhere, if that is known: a constant, seen through views."""
     node = value.node
+    if not is_plain(node):  # as most
+        return None
     while node is not None and node.prim.view and len(node.inputs) == 1 and not node.prim.stops:
         node = node.inputs[0].node
     if node is None or node.prim.name != "constant":

@@ -40,10 +40,8 @@ def _rule(table: tuple[Rewrite, ...]) -> Rule:
 
 def _small_first(node: Node, builder: Builder) -> Value | None:
     """f(broadcast(x), broadcast(y)) → broadcast(f(x, y)). Exact: the same numbers, each computed once."""
-    if node.outs[0].aval.size == 0:
-        return None
     sources = [_source(value) for value in node.inputs]
-    if all(source is value for source, value in zip(sources, node.inputs, strict=True)):
+    if sources == [*node.inputs] or node.outs[0].aval.size == 0:
         return None
     made = builder.emit(node.prim, sources, node.params)[0]
     return broadcast(builder, made, node.outs[0])

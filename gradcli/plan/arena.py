@@ -16,33 +16,47 @@ class Arena:
 
     def __init__(self) -> None:
         self.size = 0
-        self._free: list[tuple[int, int]] = []  # (offset, bytes), by offset, never neighbours
+        self._gaps: list[tuple[int, int]] = []  # (bytes, offset), sorted; never neighbours
+        self._begin: dict[int, int] = {}  # offset of a gap → its bytes
+        self._end: dict[int, int] = {}  # where a gap ends → its bytes
 
     def take(self, nbytes: int) -> int:
         """The offset of `nbytes`, aligned. The smallest gap that is large enough; else the stretch grows."""
         need = aligned(nbytes)
-        gap = min((gap for gap in self._free if gap[1] >= need), key=lambda gap: (gap[1], gap[0]), default=None)
-        if gap is not None:
-            self._free.remove(gap)
-            if gap[1] > need:
-                insort(self._free, (gap[0] + need, gap[1] - need))
-            return gap[0]
+        place = bisect_left(self._gaps, (need, 0))
+        if place < len(self._gaps):
+            size, offset = self._gaps[place]
+            self._close(offset, size)
+            if size > need:
+                self._open(offset + need, size - need)
+            return offset
         offset = self.size
-        if self._free and sum(self._free[-1]) == self.size:
-            offset = self._free.pop()[0]
+        last = self._end.get(offset)
+        if last is not None:
+            offset -= last
+            self._close(offset, last)
         self.size = offset + need
         return offset
 
     def give(self, offset: int, nbytes: int) -> None:
         """The bytes are free again."""
         size = aligned(nbytes)
-        place = bisect_left(self._free, (offset, 0))
-        if place < len(self._free) and offset + size == self._free[place][0]:
-            size += self._free.pop(place)[1]
-        if place and sum(self._free[place - 1]) == offset:
-            before = self._free.pop(place - 1)
-            offset, size = before[0], before[1] + size
-        insort(self._free, (offset, size))
+        after, before = self._begin.get(offset + size), self._end.get(offset)
+        if after is not None:
+            self._close(offset + size, after)
+            size += after
+        if before is not None:
+            self._close(offset - before, before)
+            offset, size = offset - before, size + before
+        self._open(offset, size)
+
+    def _open(self, offset: int, size: int) -> None:
+        insort(self._gaps, (size, offset))
+        self._begin[offset] = self._end[offset + size] = size
+
+    def _close(self, offset: int, size: int) -> None:
+        del self._gaps[bisect_left(self._gaps, (size, offset))]
+        del self._begin[offset], self._end[offset + size]
 
 
 def aligned(nbytes: int) -> int:

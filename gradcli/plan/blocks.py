@@ -45,7 +45,7 @@ class Cut(NamedTuple):
 
 def steps_of(graph: Graph, tiling: Tiling) -> list[Node | Region]:
     """The nodes of a graph, those that run by blocks taken together."""
-    if not tiling.on or sum(nbytes(out) for node in graph.nodes for out in node.outs) < costs.FEWEST_BYTES:
+    if not tiling.on or costs.too_small([nbytes(out) for node in graph.nodes for out in node.outs]):
         return list(graph.nodes)
     from gradcli.plan.rows import regions
 

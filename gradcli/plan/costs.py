@@ -31,6 +31,11 @@ GROWTH = 32  # and may take beside, for each byte of the history of the loop's c
 LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
 
 
+def too_small(sizes: Sequence[int]) -> bool:
+    """Whether results of so many bytes gain nothing from blocks, whatever runs together."""
+    return sum(sizes) < FEWEST_BYTES or max(sizes) < LARGE_ENOUGH
+
+
 def worth(nodes: Sequence[Node], rows: int) -> bool:
     """Whether it pays to run these nodes block by block."""
     if rows < FEWEST_BLOCKS:
@@ -39,7 +44,7 @@ def worth(nodes: Sequence[Node], rows: int) -> bool:
     if len(computing) < FEWEST_NODES:
         return False
     sizes = [definite(out.aval.nbytes) for node in computing for out in node.outs]
-    return max(sizes) >= LARGE_ENOUGH and sum(sizes) >= FEWEST_BYTES
+    return not too_small(sizes)
 
 
 def adds_up(node: Node) -> bool:

@@ -237,11 +237,13 @@ class _Planner:
     def share_arena(self) -> int:
         """Give each storage of the arena its offset; gives the bytes of the arena."""
         arena = Arena()
-        ends: dict[int, list[_Draft]] = {}
+        ends: dict[int, list[_Draft]] = {}  # those that die at each step
+        passed = 0
         for draft in sorted((d for d in self.drafts if d.kind == "arena"), key=lambda draft: draft.first):
-            for number in [n for n in ends if n < draft.first]:
-                for old in ends.pop(number):
+            for number in range(passed, draft.first):
+                for old in ends.pop(number, ()):
                     arena.give(old.place, old.nbytes)
+            passed = max(passed, draft.first)
             draft.place = arena.take(draft.nbytes)
             ends.setdefault(draft.last, []).append(draft)
         return arena.size

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
-from xml.sax.saxutils import escape
 
 from gradcli.report.numbers import for_people, json_number
 from gradcli.report.signs import columns, padded, paint, printable
@@ -118,6 +117,8 @@ INK, PAPER, PALE = "#12406b", "#ffffff", "#8a94a0"
 
 def flow_svg(flow: Sequence[Flow], title: str) -> str:
     """A bar for each named value, from the output back to the inputs, on a scale of decades."""
+    from xml.sax.saxutils import escape  # takes 40 ms, for what is drawn only
+
     flow = thinned(flow)
     wide, high = LEFT + SPREAD + 90, TOP + ROW * max(len(flow), 1) + 20
     about = flow_verdict(flow) or "root mean square of the adjoint, from the output back"

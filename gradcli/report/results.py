@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TextIO
 
@@ -27,9 +26,11 @@ def write(result: Result, stream: TextIO, form: str, *, color: bool, full: bool,
             entry, matrix = the_sparse_one(result, "a drawing shows")
             stream.write(pattern.svg(matrix, f"{layout.noun(result)} {entry.name} of {result.model}"))
         case "table":
+            from shutil import get_terminal_size
+
             from gradcli.report import layout, table
 
-            width = shutil.get_terminal_size().columns
+            width = get_terminal_size().columns
             page = layout.page(result, Drawing(full, precision, width))
             table.render(page, stream, color=color, width=width)
         case _:

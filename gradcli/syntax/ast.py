@@ -6,7 +6,7 @@ walk with an explicit stack (`children`). Parentheses leave no node: `(x)` is `x
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from gradcli.record import record
 from gradcli.syntax.diagnostics import Source, Span
@@ -329,6 +329,7 @@ class Module:
 
 
 Node = Expr | Slice | Ellipsis | Keyword | Type | TupleTarget | Statement | NetInput | Item | Module
+NODES: frozenset[type] = frozenset(get_args(Node))
 
 
 def children(tree: Node) -> list[Node]:
@@ -337,8 +338,8 @@ def children(tree: Node) -> list[Node]:
     slots: tuple[str, ...] = type(tree).__dict__["__slots__"]
     for name in slots:
         value = getattr(tree, name)
-        if isinstance(value, tuple) and not isinstance(value, Span):
-            found.extend(item for item in value if not isinstance(item, Span))
-        elif hasattr(value, "span") or isinstance(value, Module):
+        if type(value) in NODES:
             found.append(value)
+        elif type(value) is tuple:
+            found.extend([item for item in value if type(item) in NODES])
     return found

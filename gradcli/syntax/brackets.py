@@ -16,6 +16,8 @@ CLOSERS = {"(": ")", "[": "]", "{": "}"}
 STATEMENT_WORDS = frozenset(("return", "param", "layer", "net", "case", "expect", "for", "while"))
 # Words that start an item where a name, a text or a number follows; elsewhere they may be names.
 ITEM_WORDS = frozenset(("input", "const", "dim", "import", "edition"))
+PLACED = frozenset((*OPENERS, *CLOSERS, "_END"))  # what may be left out, or get something before it
+NOTABLE = PLACED | STATEMENT_WORDS | ITEM_WORDS
 
 
 def arrange(tokens: list[Token], problems: Problems) -> list[Token]:
@@ -31,7 +33,10 @@ def arrange(tokens: list[Token], problems: Problems) -> list[Token]:
     depth = 0
     arranged: list[Token] = []
     for number, token in enumerate(tokens):
-        kind = token.kind
+        kind = token[0]
+        if kind not in PLACED and number not in pairs.missing:
+            arranged.append(token)
+            continue
         for _ in range(pairs.missing.get(number, 0)):
             arranged.append(Token("}", token.start, token.start))
             arranged.append(Token("_END", token.start, token.start))
@@ -71,7 +76,9 @@ class _Pairs:
     def run(self) -> None:
         """Walk over the tokens."""
         for number, token in enumerate(self.tokens):
-            kind = token.kind
+            kind = token[0]
+            if kind not in NOTABLE:
+                continue
             if kind in ("(", "["):
                 self._push(number)
             elif kind in (")", "]"):
@@ -218,6 +225,8 @@ class _Pairs:
 
     def _crosses(self, number: int) -> bool:
         """Whether this closer and the next close the two innermost brackets in the wrong order, as in `(x[0)]`."""
+        if self.tokens[number + 1].kind not in OPENERS:
+            return False
         inner = [self.tokens[each].kind for each in reversed(self._open[-2:])]
         closers = [token.kind for token in self.tokens[number : number + 2]]
         return len(set(inner)) == 2 and [OPENERS.get(kind) for kind in reversed(closers)] == inner

@@ -8,12 +8,10 @@ enclosing list of statements and on behind the end of the broken one, so that on
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 
+from gradcli.collecting import uncollected
 from gradcli.syntax import ast
 from gradcli.syntax.brackets import arrange
 from gradcli.syntax.build import Builder
@@ -29,7 +27,7 @@ HEADER = ("net", "NAME", "(", ")")
 def parse(source: Source) -> ast.Module:
     """The tree of a whole file; an empty file has no items. Raises ModelError with up to 20 errors of family SYN."""
     problems = Problems(source)
-    with _uncollected():
+    with uncollected():
         tokens, comments = scan(source, problems)
         items = _Walk("module", arrange(tokens, problems), problems).run()
     _refuse_edition(source, tokens)
@@ -64,18 +62,6 @@ def parse_expression(source: Source) -> ast.Expr:
     return cast(ast.Expr, expression)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the cycle collector: a parse makes no cycles, and its search of a growing tree is a third of the time."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
-
-
 @cache
 def _lists() -> tuple[dict[int, str], frozenset[int]]:
     """States in which a list of items or statements may go on, and states right after the `{` of a block."""
@@ -87,9 +73,9 @@ def _lists() -> tuple[dict[int, str], frozenset[int]]:
 
 
 @cache
-def _leaps() -> dict[tuple[int, str, str], int]:
-    """What `_leap` found: the states do not change, so it holds for every text."""
-    return {}
+def _leaps() -> tuple[dict[str, dict[str, int]], ...]:
+    """What `_leap` found, by state, symbol and kind of token: the states do not change, so it holds for every text."""
+    return tuple({symbol: {} for symbol in row} for row in tables().gotos)
 
 
 def _leap(below: int, state: int, symbol: str, kind: str) -> int:
@@ -100,7 +86,7 @@ def _leap(below: int, state: int, symbol: str, kind: str) -> int:
     table, end = tables(), state
     while (action := table.actions[end].get(kind, 0)) < 0 and not table.rules[~action][2]:
         end = table.gotos[below][table.rules[~action][0]]
-    _leaps()[below, symbol, kind] = end
+    _leaps()[below][symbol][kind] = end
     return end
 
 
@@ -135,34 +121,40 @@ class _Walk:
         """
         actions, gotos, final, leaps = tables().actions, tables().gotos, tables().ends[self.start], _leaps()
         states, values, starts, ends = self.states, self.values, self.starts, self.ends
-        source, rules = self.problems.source, self.rules
+        source, rules, new = self.problems.source, self.rules, tuple.__new__  # `Span(…)` takes twice as long
         for number in range(position, len(tokens)):
             token = tokens[number]
-            kind = token.kind
+            kind, at, end = token
             while (action := actions[states[-1]].get(kind)) is not None and action < 0:
                 symbol, size, method, kept = rules[~action]
                 if method is None:  # its only member stands for itself
                     del states[-1]
                 elif size:
-                    start, end = starts[-size], ends[-1]
-                    value = method(Span(source, start, end), *[values[member] for member in kept])
+                    start, stop = starts[-size], ends[-1]
+                    span = new(Span, (source, start, stop))
+                    if len(kept) == 1:
+                        value = method(span, values[kept[0]])
+                    elif len(kept) == 2:
+                        value = method(span, values[kept[0]], values[kept[1]])
+                    else:
+                        value = method(span, *[values[member] for member in kept])
                     del states[-size:], values[-size:], starts[-size:], ends[-size:]
                     values.append(value)
                     starts.append(start)
-                    ends.append(end)
+                    ends.append(stop)
                 else:
-                    at = ends[-1] if ends else 0
-                    values.append(method(Span(source, at, at)))
-                    starts.append(at)
-                    ends.append(at)
+                    here = ends[-1] if ends else 0
+                    values.append(method(Span(source, here, here)))
+                    starts.append(here)
+                    ends.append(here)
                 below = states[-1]
-                states.append(leaps.get((below, symbol, kind)) or _leap(below, gotos[below][symbol], symbol, kind))
+                states.append(leaps[below][symbol].get(kind) or _leap(below, gotos[below][symbol], symbol, kind))
             if action is None:
                 return number + (kind == "$END" and states[-1] == final)
             states.append(action)
             values.append(token)
-            starts.append(token.start)
-            ends.append(token.end)
+            starts.append(at)
+            ends.append(end)
         return len(tokens)
 
     def _takes(self, kind: str, at: int) -> bool:

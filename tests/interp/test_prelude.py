@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from math import erf
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import gradcli
+from gradcli.interp.modules import has_net, load_prelude, net_of, open_prelude
 from tests.interp.nets import NUMPY, calc, grads, same
 
 X = np.array([-3.0, -1.0, -0.5, -0.1, 0.2, 0.7, 1.0, 2.5])
@@ -155,3 +158,23 @@ def test_names_of_prelude_helpers_are_not_seen() -> None:
     for name in ("_count", "_below", "_as_kept"):
         with pytest.raises(gradcli.ModelError):
             calc(f"{name}(x, 0)", "x: f64[8]", x=X)
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_net_read_alone_is_that_of_the_whole_prelude() -> None:
+    whole = load_prelude().nets
+    assert all(has_net(open_prelude(), name) for name in whole)
+    for name, net in whole.items():
+        alone = net_of(open_prelude(), name)
+        assert (alone.span.text, alone.span.line) == (net.span.text, net.span.line)
+
+
+def test_only_the_nets_that_are_used_are_read() -> None:
+    code = (
+        "import gradcli; from gradcli.interp.modules import open_prelude\n"
+        "gradcli.compile('net f(x: f64[n]) = silu(x)').grad(x=[1.0, 2.0]); print(sorted(open_prelude().nets))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['silu']\n"

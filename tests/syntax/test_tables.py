@@ -29,6 +29,12 @@ def test_another_grammar_is_another_stamp() -> None:
     assert stamp(read_grammar()) != stamp(read_grammar() + " ")
 
 
+def test_tables_of_another_grammar_are_made_anew(fresh: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tables, "STAMP", stamp("another grammar"))
+    monkeypatch.setattr(_tables, "RULES", ())
+    assert tables.__wrapped__() == fresh
+
+
 def test_every_method_of_the_grammar_exists(fresh: Tables) -> None:
     assert [method for _, _, method, _ in fresh.rules if method and not hasattr(Builder, method)] == []
 
