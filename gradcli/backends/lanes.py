@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,15 +53,13 @@ class Lanes:
             for k, _ in self.written:
                 outs[k] = outs[k].reshape(-1)
 
-        def lane(number: int, worker: int) -> None:
-            self.lane(number, worker, ins, outs)
-
-        share(lane, len(self.step.lanes), self.workers)
+        share(lambda lane, worker: self.lane(lane, worker, ins, outs), len(self.step.lanes), self.workers)
         for partial in self.partials:
             for add, k, part in zip(self.adders, self.summed, partial, strict=True):
                 add(outs[k], part, out=outs[k])
 
-    def lane(self, number: int, worker: int, ins: Sequence[Array], outs: Sequence[Array]) -> None:
+    def lane(self, number: int, worker: int, ins: Sequence[Array], outs: Sequence[Array]) -> Iterator[None]:
+        """The blocks of one lane; it stops after each."""
         kit = self.kits.get(worker)
         if kit is None:
             kit = self.kits[worker] = Kit(self.step, self.frame)
@@ -86,6 +84,7 @@ class Lanes:
             else:
                 for add, total, part in zip(self.adders, totals, kit.sums, strict=True):
                     add(total, part, out=total)
+            yield
 
 
 def _lead(axis: int) -> tuple[slice, ...]:
