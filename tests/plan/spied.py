@@ -122,8 +122,8 @@ def watched(graph: Graph, arrays: Sequence[Any], tiling: Tiling) -> list[Array]:
 
 
 def frozen(array: Any) -> Array:
-    """A copy that nobody can write to."""
-    made = np.array(array)
+    """The array, which lies in memory as it did, and cannot be written to."""
+    made = np.asarray(array)[...]
     made.flags.writeable = False
     return made
 
