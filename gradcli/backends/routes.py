@@ -39,7 +39,8 @@ TABLE = 32768  # elements from which a table of all f16 numbers pays
 class Route:
     """`ratio` is NumPy's time over the route's, on tiles of 16,384 normal numbers; of angles three times as wide: it is
     1.1 for angles below 1, 2 for wide ones, 2 to 3 for a sine and the cosine of the same angle. `ulps` is the worst
-    error of 10⁸ numbers where it is largest, rounded up; 0 for the same bits. `vector`: NumPy has a loop of its own with AVX-512, where the route is not taken."""
+    error of 10⁷ numbers where it is largest, rounded up; 0 for the same bits. `vector`: NumPy has a loop of its own
+    with AVX-512, where the route is not taken."""
 
     prim: str
     dtype: str
