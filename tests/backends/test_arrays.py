@@ -80,7 +80,7 @@ def test_random_programs(graph: Graph, seed: int, layout: str) -> None:
         watched(graph, laid(layout, arrays_for(graph, seed)), Tiling(rows=rows))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graphs(smooth=False), st.integers(0, 2**16))
 def test_programs_on_arrays_without_elements(graph: Graph, seed: int) -> None:
     for rows in (1, 7):

@@ -1,7 +1,7 @@
 """Every plan computes what NumPy does, operator by operator (`spied.py` says how near), at any tile size and on any
 number of threads: the operator walk, random programs and their gradients, all models.
 
-`GRADCLI_EXHAUSTIVE=1` tries thousands of programs, and the models whose loops are long.
+`GRADCLI_EXHAUSTIVE=1` tries thousands of programs, all dtypes, and all cases of the models, those with long loops too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gradcli import testing
+from gradcli import api, testing
 from gradcli.ad.reverse import reverse
 from gradcli.backends import numpy as backend
 from gradcli.backends import routes
@@ -26,7 +26,7 @@ from gradcli.ops import elementwise
 from gradcli.passes.pipeline import optimize
 from gradcli.plan import Tiling, make_plan
 from gradcli.plan.plan import Blocks
-from gradcli.request import Request
+from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import fail
 from tests.ir.graphs import build
 from tests.ops.samples import Case, graph_of, operands, walk
@@ -37,7 +37,8 @@ EXHAUSTIVE = bool(os.environ.get("GRADCLI_EXHAUSTIVE"))
 TILES = (1, 7, None)  # None: as the cost model has it
 THREADS = (1, 2, 3, 8)
 SEEDS = st.integers(0, 2**16)
-CALLS = 1_000  # of operators: a case that makes more is left to the exhaustive run
+CASES = 3  # of each model; and of these, those that make at most so many calls of operators:
+CALLS = 400
 LEFT = "left to the exhaustive run"
 MODELS = sorted((Path(__file__).resolve().parents[2] / "models").rglob("*.net"))
 
@@ -96,7 +97,7 @@ def test_every_operator(case: Case) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
 def test_models(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All cases of a model; of loops, only that they give what their bodies give, node by node."""
+    """The cases of a model; of loops, that they give what their bodies give, node by node."""
 
     def run(graph: Graph, inputs: Sequence[Any], machine: Machine) -> list[Array]:
         graph = optimize(graph)
@@ -107,8 +108,10 @@ def test_models(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return results
 
     monkeypatch.setattr(testing, "run_graph", run)
-    for case in testing.run_cases([model], Request(), None, None, None):
-        assert case.status == "passed" or LEFT in case.message, case
+    program = api.open_program(ModelFile(model), Request())
+    for case in program.scope.cases if EXHAUSTIVE else program.scope.cases[:CASES]:
+        ran = testing.run_case(str(model), program, case, Machine())
+        assert ran.status == "passed" or LEFT in ran.message, ran
 
 
 # ── programs that are cut as they are ───────────────────────────────────────────────────────────────────────
