@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from gradcli import api, engine
@@ -194,7 +194,7 @@ class Compiled:
         self._plans: dict[Any, Planned] = {}
         self._routes: dict[Key | None, Route] = {}
         self._plain = np.ndarray
-        self._lock = Lock()
+        self._lock = RLock()  # making a plan may read arrays whose reading calls this again
 
     def __call__(
         self,

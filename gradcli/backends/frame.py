@@ -139,7 +139,8 @@ class Frame:
     def bind_written(self, step: Call) -> None:
         node = step.node
         slot = self.room(node.outs[0])
-        write, out = self.routes.get(node) or writer(step), self.slots[slot]
+        out = self.slots[slot]
+        write = self.routes.get(node) or writer(step, packed=out is not None)
         arrays = self.fixed(node.inputs)
         if out is not None:
             write = partial(write, out=out)
@@ -214,13 +215,13 @@ def empty(value: Value) -> Array:
 # ── what a call does ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def writer(step: Call) -> Callable[..., Any]:
-    """A function of the operands that writes into `out`."""
+def writer(step: Call, packed: bool) -> Callable[..., Any]:
+    """A function of the operands that writes into `out`; where that is `packed`, any ufunc can."""
     node, prim = step.node, step.node.prim
     if prim.overwrites is not None:
         change = partial(prim.eval, np, **node.params)
         return change if step.how == "replace" else partial(_overwrite, change, prim.overwrites)
-    if prim.ufunc is not None and not node.params:
+    if prim.ufunc is not None and not node.params and (packed or prim.into is prim.eval):
         found: Callable[..., Any] = getattr(np, prim.ufunc)
         return found
     assert prim.into is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,22 +46,20 @@ class Lanes:
         self.adders = [ADDERS[output.how] for output in region.outputs if output.axis is None]
 
     def run(self, ins: Sequence[Array], outs: Sequence[Array]) -> None:
+        given: list[Any] = [*ins]
         if self.step.region.flat:
-            ins, outs = list(ins), list(outs)
+            outs = [*outs]
             for k, _ in self.tiled:
-                ins[k] = ins[k].reshape(-1)
+                given[k] = ins[k].reshape(-1) if ins[k].flags.c_contiguous else InOrder(ins[k])
             for k, _ in self.written:
                 outs[k] = outs[k].reshape(-1)
-
-        def lane(number: int, worker: int) -> None:
-            self.lane(number, worker, ins, outs)
-
-        share(lane, len(self.step.lanes), self.workers)
+        share(lambda lane, worker: self.lane(lane, worker, given, outs), len(self.step.lanes), self.workers)
         for partial in self.partials:
             for add, k, part in zip(self.adders, self.summed, partial, strict=True):
                 add(outs[k], part, out=outs[k])
 
-    def lane(self, number: int, worker: int, ins: Sequence[Array], outs: Sequence[Array]) -> None:
+    def lane(self, number: int, worker: int, ins: Sequence[Any], outs: Sequence[Array]) -> Iterator[None]:
+        """The blocks of one lane; it stops after each."""
         kit = self.kits.get(worker)
         if kit is None:
             kit = self.kits[worker] = Kit(self.step, self.frame)
@@ -86,6 +84,30 @@ class Lanes:
             else:
                 for add, total, part in zip(self.adders, totals, kit.sums, strict=True):
                     add(total, part, out=total)
+            yield
+
+
+class InOrder:
+    """An array with gaps, or turned, as the run of its elements: `run[start:stop,]` is a copy of these, and no more."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __getitem__(self, place: tuple[slice]) -> Array:
+        return _in_order(self.array, place[0].start, place[0].stop)
+
+
+def _in_order(x: Array, start: int, stop: int) -> Array:
+    if x.ndim < 2:
+        return x[start:stop] if x.ndim else x.reshape(1)[start:stop]
+    inner = x.size // len(x)
+    first, last = start // inner, (stop - 1) // inner
+    if first == last:
+        return _in_order(x[first], start - first * inner, stop - first * inner)
+    if inner <= stop - start:
+        return x[first : last + 1].reshape(-1)[start - first * inner : stop - first * inner]
+    border = last * inner
+    return np.concatenate((_in_order(x, start, border), _in_order(x, border, stop)))
 
 
 def _lead(axis: int) -> tuple[slice, ...]:

@@ -226,7 +226,7 @@ class _Source:
     def add_written(self, step: Call) -> None:
         node = step.node
         operands = self.read(node.inputs)
-        write = self.routes.get(node) or self.frame.writer(step)
+        write = self.routes.get(node) or self.frame.writer(step, packed=True)
         out = self.room(node.outs[0])
         out = out if isinstance(write, np.ufunc) else f"out={out}"
         self.line(f"{self.hold('f', write)}({operands}{', ' if operands else ''}{out})", node)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcli.backends.frame import Frame, empty, load
-from gradcli.backends.program import compile_plan, execute
+from gradcli.backends.program import compile_plan, execute, refused
 from gradcli.backends.threads import ONE_THREAD
 from gradcli.plan.flat import FlatPlan
+from gradcli.plan.memory import human_bytes
+from gradcli.record import replace
+from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError
 
 if TYPE_CHECKING:
     from gradcli.plan.plan import Plan
@@ -30,14 +33,27 @@ def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
     """
     frames: list[Frame] = plan.compiled.setdefault(f"numpy:{workers}", [])
     try:
-        frame = frames.pop()
-    except IndexError:
-        frame = Frame(plan, workers)
-    results = [empty(value) for value in plan.graph.outputs]
-    with np.errstate(all="ignore"), ONE_THREAD if plan.blas else NOTHING:
-        frame.run([array if type(array) is np.ndarray else _here(array) for array in inputs], results)
+        try:
+            frame = frames.pop()
+        except IndexError:
+            frame = Frame(plan, workers)
+        results = [empty(value) for value in plan.graph.outputs]
+        with np.errstate(all="ignore"), ONE_THREAD if plan.blas else NOTHING:
+            frame.run([array if type(array) is np.ndarray else _here(array) for array in inputs], results)
+    except MemoryError as error:
+        raise _with_need(refused(error, None), plan) from None
+    except ModelError as error:
+        raise _with_need(error, plan) from None
     frames.append(frame)  # not after a failure, which may have left it in the middle
     return results
+
+
+def _with_need(error: Exception, plan: Plan) -> Exception:
+    """Where memory ran out, with what the plan takes."""
+    if not isinstance(error, ModelError) or error.exit_code != ENVIRONMENT:
+        return error
+    need = f"the plan takes {human_bytes(plan.peak)}, beside {human_bytes(plan.input_bytes)} of inputs"
+    return ModelError([replace(told, notes=(*told.notes, need)) for told in error.diagnostics], error.exit_code)
 
 
 def _here(array: Any) -> Array:

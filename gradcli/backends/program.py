@@ -104,7 +104,7 @@ def refused(error: Exception, node: Node | None) -> Exception:
         f"the memory of {whose} ran out while the model was running",
         span_of(node),
         label=", ".join(str(out.aval) for out in node.outs) if node is not None else "",
-        help="a smaller model or batch, or `--dtype f32`",
+        help="a smaller model or batch, or `--dtype f32`; `--memory BYTES` has loops keep less",
         exit_code=ENVIRONMENT,
     )
 

@@ -205,6 +205,19 @@ def _alike(result: str | None) -> Callable[..., tuple[Aval, ...]]:
     return infer
 
 
+def whole(ufunc: str) -> Callable[..., None]:
+    """`into` of a ufunc whose results NumPy (2.4.6, with AVX2) gets wrong where `out` has gaps: some strides of a
+    negative, all of a bool."""
+
+    def into(xp: Any, x: Any, *, out: Any) -> None:
+        if out.flags.c_contiguous:
+            getattr(xp, ufunc)(x, out=out)
+        else:
+            xp.copyto(out, getattr(xp, ufunc)(x))
+
+    return into
+
+
 def begun(xp: Any, x: Any, out: Any) -> Any:
     """Where an operator that starts from `x` goes on: a copy of it, or `out` with its elements, which may be `x`."""
     if out is None:

@@ -13,7 +13,18 @@ from gradcli.ir.aval import NUMPY_NAMES, Aval
 from gradcli.ir.graph import Value, apply
 from gradcli.ir.primitive import DataError, Sample, ShapeError
 from gradcli.ops.batching import shifted
-from gradcli.ops.define import Only, Per, broadcast_shapes, choose, elementwise, general, no_dependence, same, scalar
+from gradcli.ops.define import (
+    Only,
+    Per,
+    broadcast_shapes,
+    choose,
+    elementwise,
+    general,
+    no_dependence,
+    same,
+    scalar,
+    whole,
+)
 
 # ── arithmetic ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -22,7 +33,8 @@ sub = elementwise("sub", "subtract", lambda x, y, out: (1, -1), arity=2, formula
 mul = elementwise("mul", "multiply", lambda x, y, out: (y, x), arity=2, formula="y, x", doc="The product.")
 div = elementwise("div", "divide", lambda x, y, out: (Per(y), -(out / y)), arity=2, low=0.5,
                   formula="1/y, -x/y²", doc="The quotient.")  # fmt: skip
-neg = elementwise("neg", "negative", lambda x, out: (-1,), formula="-1", doc="The negative.")
+neg = elementwise("neg", "negative", lambda x, out: (-1,), into=whole("negative"), formula="-1",
+                  doc="The negative.")  # fmt: skip
 
 
 def _remainder(xp: Any, x: Any, y: Any, out: Any = None) -> Any:
@@ -210,8 +222,11 @@ floor = elementwise("floor", "floor", flat=True, samples=FLAT, doc="The next who
 ceil = elementwise("ceil", "ceil", flat=True, samples=FLAT, doc="The next whole number above.")
 round = elementwise("round", "rint", flat=True, samples=FLAT, doc="The nearest whole number, halves to the even one.")
 trunc = elementwise("trunc", "trunc", flat=True, samples=FLAT, doc="The next whole number towards 0.")
-isfinite = elementwise("isfinite", "isfinite", flat=True, result="bool", samples=FLAT, doc="Neither infinite nor nan.")
-isnan = elementwise("isnan", "isnan", flat=True, result="bool", samples=FLAT, doc="Whether it is nan.")
+isfinite = elementwise("isfinite", "isfinite", flat=True, result="bool", into=whole("isfinite"), samples=FLAT,
+                       doc="Neither infinite nor nan.")  # fmt: skip
+isnan = elementwise(
+    "isnan", "isnan", flat=True, result="bool", into=whole("isnan"), samples=FLAT, doc="Whether it is nan."
+)
 
 COMPARISONS = {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!="}
 for _name, _sign in COMPARISONS.items():

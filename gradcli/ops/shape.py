@@ -74,9 +74,9 @@ transpose = linear(
     samples=[Sample(((2, 3, 4),), {"axes": (2, 0, 1)}), Sample(((2, 0),), {"axes": (1, 0)})],
 )  # fmt: skip
 flip = linear(
-    "flip", lambda x, *, axes: (x,), lambda xp, x, *, axes: xp.flip(x, axes), lambda ct, x, *, axes: apply("flip", ct, axes=axes),
+    "flip", lambda x, *, axes: (x,), lambda xp, x, *, axes: xp.flip(x, axes) if axes else x, lambda ct, x, *, axes: apply("flip", ct, axes=axes),
     view=True, doc="The order turned round along axes.", formula="turned back", batch=shifted("flip"),
-    samples=[Sample(((2, 3),), {"axes": (0, 1)}), Sample(((0, 3),), {"axes": (0,)})],
+    samples=[Sample(((2, 3),), {"axes": (0, 1)}), Sample(((0, 3),), {"axes": (0,)}), Sample(((),), {"axes": ()})],
 )  # fmt: skip
 
 copy = linear(
@@ -105,9 +105,9 @@ def _all_of(x: Value) -> Items:
 SPAN: dict[str, Any] = {"items": ((1, 2, 1), (3, 2, -2))}
 slice_ = linear(
     "slice", lambda x, *, items: (Aval(tuple(count for _, count, _ in items), x.dtype),),
-    lambda xp, x, *, items: x[place_of_items(items)], lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
+    lambda xp, x, *, items: x[place_of_items(items)] if items else x, lambda ct, x, *, items: apply("unslice", ct, shape=x.shape, items=items),
     view=True, doc="A part, by start, count and step for each dim.", formula="put back into zeros", batch=shifted("slice"),
-    samples=[Sample(((3, 4),), SPAN), Sample(((3,),), {"items": ((1, 0, 1),)})],
+    samples=[Sample(((3, 4),), SPAN), Sample(((3,),), {"items": ((1, 0, 1),)}), Sample(((),), {"items": ()})],
 )  # fmt: skip
 
 

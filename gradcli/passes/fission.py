@@ -86,7 +86,7 @@ class _Split:
             return None
         if node.inputs.count(carry) != 1 or out.aval != carry.aval:
             return None
-        term = node.inputs[1 - node.inputs.index(carry)]
+        term: Value = node.inputs[1 - node.inputs.index(carry)]
         if term.aval != carry.aval or not self.levels[term.id]:
             return None
         readers = [node for node in self.body.nodes for value in node.inputs if value in (carry, out)]

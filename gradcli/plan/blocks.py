@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 @record
 class Tiling:
-    """How a graph is cut: `rows` is a block size that is forced (by tests), `threads` how many work at a time, which
-    only counts for memory. Nothing is cut where `on` is false."""
+    """How a graph is cut: `threads` is how many work at a time, which only counts for memory. Nothing is cut where `on`
+    is false. `rows` is a block size that is forced, by tests: then whatever can be cut is, however small."""
 
     on: bool = True
     rows: int | None = None
@@ -45,11 +45,16 @@ class Cut(NamedTuple):
 
 def steps_of(graph: Graph, tiling: Tiling) -> list[Node | Region]:
     """The nodes of a graph, those that run by blocks taken together."""
-    if not tiling.on or costs.too_small([nbytes(out) for node in graph.nodes for out in node.outs]):
+    small = tiling.rows is None and costs.too_small([nbytes(out) for node in graph.nodes for out in node.outs])
+    if not tiling.on or small:
         return list(graph.nodes)
     from gradcli.plan.rows import regions
 
-    return regions(graph)
+    return regions(graph) if tiling.rows is None else regions(graph, _anything)
+
+
+def _anything(nodes: Sequence[Node], rows: int) -> bool:
+    return rows > 1
 
 
 def blocks_of(region: Region, tiling: Tiling, plan: Callable[[Graph], Plan]) -> Cut:

@@ -13,6 +13,7 @@ from gradcli.syntax.diagnostics import fail
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB")
 HELP = "a smaller model or batch, or `--dtype f32`"
+MORE = f"{HELP}; `--memory BYTES` is another limit"
 
 
 def check_memory(plan: Plan | FlatPlan, limit: int | None, device: int | None = None) -> None:
@@ -27,7 +28,7 @@ def check_memory(plan: Plan | FlatPlan, limit: int | None, device: int | None = 
     assert available is not None
     words = "free on the GPU" if available == device else "available" if limit is None else "allowed by --memory"
     have = f"{human_bytes(available)} are {words}"
-    value = plan.largest
+    value, help = plan.largest, MORE if limit is None and device is None else HELP
     if value is not None and plan.largest_bytes > available:
         what = f"`{value.hint}`, " if value.hint else ""
         raise fail(
@@ -35,7 +36,7 @@ def check_memory(plan: Plan | FlatPlan, limit: int | None, device: int | None = 
             f"an array does not fit into memory: {what}{value.aval} takes {human_bytes(plan.largest_bytes)}; {have}",
             span_of(value.node),
             label=f"{value.aval}: {human_bytes(plan.largest_bytes)}",
-            help=HELP,
+            help=help,
         )
     notes = [f"the largest array is {value.aval}: {human_bytes(plan.largest_bytes)}"] if value is not None else []
     raise fail(
@@ -44,7 +45,7 @@ def check_memory(plan: Plan | FlatPlan, limit: int | None, device: int | None = 
         span_of(plan.at_peak),
         label="most memory is in use here",
         notes=notes,
-        help=HELP,
+        help=help,
     )
 
 
@@ -74,8 +75,9 @@ def _need(plan: Plan | FlatPlan, limit: int | None, device: int | None) -> int:
 
 
 def available_memory() -> int | None:
-    """Bytes that can be taken without swapping, within the limits of the container; None where nobody tells."""
-    found = [size for size in (_of_the_machine(), _of_the_container()) if size is not None]
+    """Bytes that can be taken without swapping, within the limits of the container and the process; None where nobody
+    tells."""
+    found = [size for size in (_of_the_machine(), _of_the_container(), _of_the_process()) if size is not None]
     return min(found, default=None)
 
 
@@ -112,6 +114,17 @@ def _of_the_container() -> int | None:
             files = [line for line in _read(f"{folder}/memory.stat").splitlines() if line.startswith("inactive_file ")]
             return max(0, int(limit) - int(taken) + sum(int(line.split()[1]) for line in files))
     return None
+
+
+def _of_the_process() -> int | None:
+    """What `ulimit -v` still allows."""
+    pages = _read("/proc/self/statm").split()
+    if not pages:
+        return None
+    import resource  # where there is such a file, there is this module
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else max(0, limit - int(pages[0]) * resource.getpagesize())
 
 
 def _read(path: str) -> str:

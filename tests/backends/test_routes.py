@@ -127,9 +127,52 @@ def test_special_numbers_are_those_of_numpy(route: routes.Route) -> None:
         if number is not None:
             own[7] = number
         found, expected = run(route.prim, own), plain(route.prim, own)
-        np.testing.assert_array_max_ulp(found, expected, 4)
+        np.testing.assert_array_max_ulp(found, expected, 2)
         real = ~np.isnan(expected)
         assert_array_equal(np.signbit(found[real]), np.signbit(expected[real]))
+
+
+def every_size(dtype: str, largest: float) -> Array:
+    """Numbers of both signs and every exponent, the subnormal ones included, up to `largest`; of f32, with those of
+    every tenth of an ulp of the exponent."""
+    rng = np.random.default_rng(0)
+    number = np.finfo(NUMPY_NAMES[dtype])
+    with np.errstate(all="ignore"):
+        exponents = np.arange(number.minexp - number.nmant, math.log2(largest), 1 / 8)
+        sizes = (2.0**exponents * rng.uniform(1, 2, exponents.size)).astype(number.dtype)
+    return np.concatenate([sizes, -sizes, [number.smallest_subnormal, number.tiny, -number.tiny]]).astype(number.dtype)
+
+
+@pytest.mark.parametrize("largest", [1500.0, 2.0**120])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_is_within_2_ulps_of_numpy_over_the_whole_range(route: routes.Route, largest: float) -> None:
+    for x in (every_size(route.dtype, largest), points(route.dtype, 1), *worst_places(route)):
+        found, expected = run(route.prim, filled(x)), plain(route.prim, filled(x))
+        np.testing.assert_array_max_ulp(found, expected, 2)
+        assert_array_equal(np.signbit(found), np.signbit(expected))
+
+
+def worst_places(route: routes.Route) -> list[Array]:
+    """Where sums of a table's number and a small one end below the power of two that the table's is above."""
+    rng = np.random.default_rng(2)
+    zeros = {"sin": 0.0, "cos": math.pi / 2}.get(route.prim)
+    if zeros is not None and route.dtype == "f64":
+        turns = rng.integers(-500, 500, 100_000) * math.pi + zeros
+        return [turns + rng.choice([-1, 1], turns.size) * rng.uniform(0.0031, 0.0039, turns.size)]
+    steps = rng.choice([-1, 1], 100_000) * rng.uniform(0.0019, 0.002, 100_000)
+    return [steps.astype(NUMPY_NAMES[route.dtype])]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_is_within_the_ulps_of_its_entry_at_its_worst_places(route: routes.Route) -> None:
+    """Of many, those where it is farthest from NumPy."""
+    (x,) = worst_places(route)
+    found = run(route.prim, x)
+    apart = abs(found.astype("f8") - plain(route.prim, x)) / np.spacing(abs(found))
+    far = np.argsort(-apart)[:300]
+    if route.ulps:
+        error, at = worst(found[far], x[far], EXACT[route.prim])
+        assert error <= route.ulps, f"{route.prim}({at!r}) is wrong by {error:.2f} ulps"
 
 
 def test_tables_are_rounded_once() -> None:

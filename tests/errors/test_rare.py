@@ -216,7 +216,8 @@ error[ENV090]: the memory of this machine ran out while the model was running
  1 | net f(x: f64[2]) = sin(x)
    |                    ^^^^^^ f64[2]
    |
-   = help: a smaller model or batch, or `--dtype f32`
+   = note: the plan takes 16 B, beside 16 B of inputs
+   = help: a smaller model or batch, or `--dtype f32`; `--memory BYTES` has loops keep less
 """,
     ),
     "memory runs out before the model runs": (

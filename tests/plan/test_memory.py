@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
 import pytest
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, apply
 from gradcli.plan import available_memory, check_memory, human_bytes, make_plan
 from gradcli.syntax.diagnostics import ModelError, Source, Span
+from tests.conftest import ROOT
 from tests.ir.graphs import build
 
 SOURCE = Source("model.net", "net f(x) {\n  h = outer(x)\n  return sum(h)\n}\n")
@@ -77,7 +82,8 @@ def test_human_bytes(size: int, text: str) -> None:
     assert human_bytes(size) == text
 
 
-def test_a_container_says_what_it_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_containers_and_limits_of_the_process_say_what_they_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
     files = {
         "/proc/meminfo": "MemTotal: 100 kB\nMemAvailable:   50000 kB\n",
         "/sys/fs/cgroup/memory.max": "30000000\n",
@@ -86,5 +92,38 @@ def test_a_container_says_what_it_allows(monkeypatch: pytest.MonkeyPatch) -> Non
     }
     monkeypatch.setattr("gradcli.plan.memory._read", lambda path: files.get(path, ""))
     assert available_memory() == 22_000_000
+    files["/proc/self/statm"] = "1000 200 30\n"
+    kept = (40_000_000, -1)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: kept)
+    monkeypatch.setattr(resource, "getpagesize", lambda: 20_000)
+    assert available_memory() == 20_000_000
+    kept = (10_000_000, -1)
+    assert available_memory() == 0  # it holds more than it may
+    kept = (resource.RLIM_INFINITY, -1)
+    assert available_memory() == 22_000_000
     files["/sys/fs/cgroup/memory.max"] = "max\n"
     assert available_memory() == 50000 * 1024
+
+
+MODEL = (
+    "-e",
+    "sum(exp(sin(x)) * tanh(x) + cumsum(cos(x), axis=0))",
+    "-i",
+    "x=arange(20_000_000) / 7e6",
+    "--threads",
+    "3",
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to `ulimit -v`")
+@pytest.mark.parametrize("limit", [450_000, 700_000])
+def test_a_process_that_may_take_little(limit: int) -> None:
+    """In kilobytes of addresses: what the plan knows is refused before it runs; else the run says what is missing."""
+    command = f"ulimit -v {limit}; exec {sys.executable} -m gradcli eval " + " ".join(f"'{word}'" for word in MODEL)
+    ran = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.stdout == ""
+    assert "Traceback" not in ran.stderr
+    code, said = (2, "error[NUM001]") if "NUM001" in ran.stderr else (3, "error[ENV090]")
+    assert (ran.returncode, ran.stderr[: len(said)]) == (code, said)
+    assert re.search(r"takes 4\d\d MB", ran.stderr)
+    assert "`--memory BYTES`" in ran.stderr

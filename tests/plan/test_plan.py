@@ -130,6 +130,13 @@ def test_never_through_a_view() -> None:
     check(graph, 0)
 
 
+def test_views_of_a_number_follow_it_from_run_to_run() -> None:
+    for name, params in (("flip", {"axes": ()}), ("slice", {"items": ()}), ("reshape", {"shape": ()})):
+        plan = make_plan(build(lambda x, n=name, p=params: apply("exp", apply(n, apply("sin", x), **p)), "f64"))
+        for number in (1.0, 2.0):
+            assert backend.run(plan, [np.array(number)])[0] == np.exp(np.sin(number)), name
+
+
 def test_never_where_the_shape_or_dtype_differs() -> None:
     graph = build(lambda x, y: apply("sin", x) * y, "f64[3]", "f64[4, 3]")
     assert in_place(make_plan(graph)) == []
