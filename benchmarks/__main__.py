@@ -3,7 +3,7 @@
 python -m benchmarks                             all suites (a quarter of an hour on two cores)
 python -m benchmarks chain pinn --quick          some of them, in less time, without the largest sizes
 python -m benchmarks chain --against jax,torch   with some of the engines only
-python -m benchmarks --publish                   all of them, and write docs/performance.{json,md,svg}
+python -m benchmarks --publish                   all of them, and write docs/performance.json, .md and .svg
 
 The exit status is 1 if a goal is missed or engines disagree.
 """
@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from benchmarks import table
 from benchmarks.engines import TITLES, YARDSTICKS
 from benchmarks.goals import missed
-from benchmarks.machine import cores
+from benchmarks.machine import cores, described, settings
 from benchmarks.measure import Effort, Outcome, measured
+from benchmarks.publish import Run, publish
 from benchmarks.suites import NAMES, suite_of
 
 
@@ -44,15 +45,26 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         print(f"no suite or engine {', '.join(unknown)}: suites are {', '.join(NAMES)}; engines {', '.join(TITLES)}")
         return 2
+    if options.publish and (options.suites or options.against or options.case):
+        print("what is published is one run of everything: --publish goes with neither suites, --against nor --case")
+        return 2
     seconds = options.seconds or (1.0 if options.quick else 4.0)
     effort = Effort(seconds, options.threads)
     asked = Asked(tuple(options.suites) or NAMES, engines, options.case, options.quick, effort)
     start = time.perf_counter()
     outcomes, wrong = run(asked)
-    over = missed(outcomes)
-    taken = time.perf_counter() - start
-    print(f"\n{len(outcomes)} cases in {taken:.0f} s, {options.threads} threads; {verdict(over, wrong)}")
+    over, minutes = missed(outcomes), (time.perf_counter() - start) / 60
+    if options.publish and not wrong:
+        print("\nwrote " + ", ".join(publish(described_run(asked, outcomes, minutes, command(arguments)))))
+    print(f"\n{len(outcomes)} cases in {minutes:.1f} min, {options.threads} threads; {verdict(over, wrong)}")
     return int(bool(over or wrong))
+
+
+def described_run(asked: Asked, outcomes: Sequence[Outcome], minutes: float, line: str) -> Run:
+    """The run with its surroundings."""
+    threads = asked.effort.threads
+    date = time.strftime("%Y-%m-%d")
+    return Run(line, date, round(minutes, 1), asked.quick, threads, settings(threads), described(), tuple(outcomes))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--against", metavar="ENGINES", help=f"some of {', '.join(TITLES)}")
     made.add_argument("--case", default="", metavar="TEXT", help="only cases whose label has this text")
     made.add_argument("--threads", type=int, default=min(2, len(cores())), help="threads of every side (2)")
+    made.add_argument("--publish", action="store_true", help="write docs/performance.json, .md and .svg")
     made.add_argument("--seconds", type=float, help="for each case, once its sides are warm (4; quick: 1)")
     return made
 

@@ -41,7 +41,7 @@ GOALS = (
     Goal("pinn", 0.4, sizes=(20_000, 20_000)),
     Goal("pinn", 0.2, what="memory"),
     Goal("product", 1.2, sizes=(100_000, 100_000)),
-    Goal("recurrence", 1.0, against="casadi", sizes=(5_000, 5_000)),
+    Goal("recurrence", 1.0, against="casadi"),
     Goal("startup", 0.8, kind="--version"),
     Goal("startup", 1.2, kind="check"),
     Goal("startup", 1.7, kind="grad"),
@@ -67,6 +67,7 @@ class Verdict:
     goal: Goal
     peer: str
     ratio: float | None
+    stated: bool = True  # in the table above, not what holds for everything else
 
     @property
     def met(self) -> bool | None:
@@ -76,9 +77,10 @@ class Verdict:
 def verdicts(outcome: Outcome) -> list[Verdict]:
     """Every goal that covers the case, judged."""
     own = [goal for goal in GOALS if goal.covers(outcome)]
-    if not any(goal.what == "time" for goal in own):
-        own.append(Goal(outcome.suite, EVERYTHING_ELSE))
-    return [Verdict(goal, *ratio(outcome, goal.what, goal.against)) for goal in own]
+    found = [Verdict(goal, *ratio(outcome, goal.what, goal.against)) for goal in own]
+    if any(goal.what == "time" for goal in own):
+        return found
+    return [*found, Verdict(Goal(outcome.suite, EVERYTHING_ELSE), *ratio(outcome), stated=False)]
 
 
 def ratio(outcome: Outcome, what: str = "time", against: str = "best") -> tuple[str, float | None]:
