@@ -2,7 +2,7 @@
 # make test    install what the tests need, too, and run them
 # make check   what a change must pass: linter, formatter, types, generated pages, tests
 # make mutants plant faults in every derivative rule, and count who notices (minutes)
-# make bench   compare with NumPy and JAX (installs JAX)
+# make bench   compare with JAX, PyTorch, autograd and CasADi, and write docs/performance.md (installs them into .venv-bench)
 # make docs    write the generated pages of docs/ and the sessions shown in README.md and docs/ again
 # make tables  write the parser's tables again after a change of grammar.lark
 #
@@ -36,8 +36,10 @@ $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/installed
 
-$(VENV)/installed-bench: $(VENV)/installed
-	$(PIP) --editable '.[bench]'
+# The engines that it is compared with are large: they have an environment of their own.
+$(VENV)-bench/installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 # Each command is shown as one would type it, then run.
@@ -63,10 +65,10 @@ check: lint test
 mutants: $(VENV)/installed-dev
 	$(BIN)/python -m tools.mutants
 
-bench: $(VENV)/installed-bench
-	$(BIN)/python -m benchmarks
-	$(BIN)/python benchmarks/tracing.py
-	$(BIN)/python benchmarks/routes.py
+bench: $(VENV)-bench/installed
+	$(VENV)-bench/bin/python benchmarks/routes.py
+	$(VENV)-bench/bin/python benchmarks/tracing.py
+	$(VENV)-bench/bin/python -m benchmarks --publish
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python tools/make_docs.py
@@ -77,4 +79,4 @@ tables: $(VENV)/installed-dev
 	$(BIN)/python tools/make_tables.py
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

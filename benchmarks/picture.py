@@ -167,7 +167,5 @@ def shades(rules: dict[str, str], scheme: int) -> list[str]:
     made = [f"{selector} {{ {rule} }}" for selector, rule in rules.items()]
     for at, pair in enumerate(COLOURS):
         colour = pair[scheme]
-        made.append(
-            f"text.c{at} {{ fill: {colour} }} .line.c{at}, .dot.c{at} {{ stroke: {colour} }} .dot.c{at} {{ fill: {colour} }}"
-        )
+        made.append(f"text.c{at}, .dot.c{at} {{ fill: {colour} }} .line.c{at}, .dot.c{at} {{ stroke: {colour} }}")
     return [*made, f".dot.hollow {{ {rules['.paper']} }}"]

@@ -1,7 +1,7 @@
 """A run as `docs/performance.json`, and from that the page and the picture next to it.
 
-The page and the picture are functions of the JSON, of the goals and of the suites' own words, so `make docs` writes them
-again without measuring anything, and `tools/make_docs.py --check` tells when they are out of date.
+The page and the picture are functions of the JSON, of the goals and of the suites' own words, so `make docs` writes
+them again without measuring anything, and `tools/make_docs.py --check` tells when they are out of date.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Run:
 def write(run: Run, path: Path = STORED) -> None:
     """A line an outcome, so that a difference of two runs can be read."""
     head = {name: getattr(run, name) for name in Run.__slots__ if name != "outcomes"}
-    lines = [json.dumps(head, indent=1, ensure_ascii=False).rstrip("\n}") + ',\n "outcomes": [']
+    lines = [json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "outcomes": [']
     lines.append(",\n".join("  " + json.dumps(outcome.as_json()) for outcome in run.outcomes))
     path.write_text("\n".join([*lines, " ]", "}", ""]), encoding="utf-8")
 

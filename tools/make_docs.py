@@ -1,7 +1,7 @@
-"""Write docs/operators.md and docs/errors.md from the code; `--check` only says whether they are what they should be.
+"""Write the generated pages of docs/; `--check` only says whether they are what they should be.
 
-Operators come from what `gradcli ops` and the registry say, errors from what `gradcli rule` says. So neither page can
-disagree with what runs.
+Operators come from what `gradcli ops` and the registry say, errors from what `gradcli rule` says, figures and their
+picture from docs/performance.json, which `make bench` measures. So no page can disagree with what runs.
 """
 
 from __future__ import annotations
@@ -165,15 +165,19 @@ def _fenced(text: str) -> list[str]:
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-PAGES = {"docs/operators.md": operators_page, "docs/errors.md": errors_page}
+
+def pages() -> dict[str, str]:
+    """All generated pages, by path."""
+    from benchmarks import publish
+
+    return {"docs/operators.md": operators_page(), "docs/errors.md": errors_page(), **publish.pages()}
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages; with `--check` write nothing, and 1 if one is not up to date."""
     status = 0
-    for name, page in PAGES.items():
+    for name, text in pages().items():
         path = ROOT / name
-        text = page()
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         if arguments == ["--check"]:
@@ -186,4 +190,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
     sys.exit(main(sys.argv[1:]))
