@@ -104,12 +104,12 @@ def _with_split_loops(graph: Graph, tiling: Tiling, machine: Machine) -> Plan | 
     """The plan in which loops are cut down to their recurrences; None where there are none, or it takes much more."""
     if not any(node.prim.name == "scan" for node in graph.nodes):
         return None
-    from gradcli.passes.fission import split_loops
+    from gradcli.ad.fission import split_loops
     from gradcli.passes.pipeline import optimize
     from gradcli.plan import fits, make_plan
-    from gradcli.plan.costs import HOISTED
+    from gradcli.plan.costs import HOISTED, worth_hoisting
 
-    split = split_loops(graph)
+    split = split_loops(graph, worth_hoisting)
     if split is graph:
         return None
     plan = make_plan(optimize(split, fast_math=machine.fast_math), tiling)

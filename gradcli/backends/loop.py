@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 KEPT = 1 << 16  # rows of the arena whose views are kept between runs
-AT_ONCE = 1 << 12  # rows whose views are made at a time, of all others
+KEYWORD = (np.maximum, np.minimum)  # NumPy wants to be told that the third operand is the result
 
 
 class Loop:
     """`run(ins, outs)`: arrays of the loop's operands, and of its results; None for those that nobody reads."""
 
     def __init__(self, step: Turns, spare: Sequence[Array | None], ends: Sequence[Array | None], workers: int) -> None:
-        params = step.node.params
+        self.node, params = step.node, step.node.params
         self.turns: int = params["turns"]
         self.consts, self.carry, self.reverse = params["consts"], params["carry"], params["reverse"]
         self.stays, self.spare, self.ends = step.stays, spare, ends
@@ -228,7 +228,7 @@ class _Source:
         operands = self.read(node.inputs)
         write = self.routes.get(node) or self.frame.writer(step, packed=True)
         out = self.room(node.outs[0])
-        out = out if isinstance(write, np.ufunc) else f"out={out}"
+        out = out if isinstance(write, np.ufunc) and write not in KEYWORD else f"out={out}"
         self.line(f"{self.hold('f', write)}({operands}{', ' if operands else ''}{out})", node)
 
     def add_made(self, step: Call) -> None:

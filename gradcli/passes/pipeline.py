@@ -7,13 +7,13 @@ from collections.abc import Callable
 import gradcli.ops  # noqa: F401 - fills the registry
 from gradcli.ir.dims import conditions
 from gradcli.ir.graph import Graph
+from gradcli.ir.region import inside
 from gradcli.ir.verify import BrokenGraph
 from gradcli.ir.verify import verify as check
 from gradcli.passes.dce import dce
 from gradcli.passes.fold import fold
 from gradcli.passes.histories import keep_parts
 from gradcli.passes.loops import prune
-from gradcli.passes.regions import inside
 from gradcli.passes.simplify import simplify, simplify_fast
 
 Pass = Callable[[Graph], Graph]

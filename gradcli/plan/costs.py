@@ -53,7 +53,7 @@ def adds_up(node: Node) -> bool:
     return sum(definite(out.aval.size) for out in node.outs) <= LARGEST_SUM * terms
 
 
-def worth_hoisting(turns: int, moved: int, carried: int) -> bool:
-    """Whether it pays to do something for all turns of a loop at once: what it takes is not much more than the history
-    of what is carried, or not much at all."""
-    return turns * moved <= max(HOISTED, GROWTH * turns * carried)
+def worth_hoisting(turns: int, rows: Sequence[int], carried: int) -> bool:
+    """Whether it pays to make values of such bytes for all turns of a loop at once: they are small, and all together
+    take not much more than the history of what is carried, or not much at all."""
+    return max(rows, default=0) <= LARGEST_ROW and turns * sum(rows) <= max(HOISTED, GROWTH * turns * carried)

@@ -22,6 +22,7 @@ import numpy as np
 from gradcli.backends import frame as frames
 from gradcli.backends import numpy as backend
 from gradcli.backends.lanes import Lanes
+from gradcli.backends.loop import Loop
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Builder, Graph, Node
 from gradcli.ir.primitive import Primitive
@@ -102,8 +103,16 @@ class Spy:
         for output, array in zip(lanes.step.region.outputs, outs, strict=True):
             self.made[output.value.id] = np.array(array)
 
+    def loop(self, loop: Loop, ins: Sequence[Array], outs: Sequence[Array | None]) -> None:
+        before, self.quiet = self.quiet, True
+        operands = [np.array(array) for array in ins]
+        RUN_LOOP(loop, ins, outs)
+        self.quiet = before
+        if id(loop.node.prim) in self.own:  # one of the program, not within another
+            self.calls.setdefault(id(loop.node.prim), []).append(Call(operands, [np.array(array) for array in outs]))
 
-ROUTES, RUN_LANES = frames.writers, Lanes.run
+
+ROUTES, RUN_LANES, RUN_LOOP = frames.writers, Lanes.run, Loop.run
 
 
 def watched(graph: Graph, arrays: Sequence[Any], tiling: Tiling) -> list[Array]:
@@ -114,6 +123,7 @@ def watched(graph: Graph, arrays: Sequence[Any], tiling: Tiling) -> list[Array]:
     with ExitStack() as stack:
         stack.enter_context(patch.object(frames, "writers", spy.writers))
         stack.enter_context(patch.object(Lanes, "run", lambda lanes, ins, outs: spy.lanes(lanes, ins, outs)))
+        stack.enter_context(patch.object(Loop, "run", lambda loop, ins, outs: spy.loop(loop, ins, outs)))
         results = backend.run(plan, inputs)
     _Held(spy, plan, inputs).check(results)
     for found, told in zip(backend.run(make_plan(graph, tiling), inputs), results, strict=True):

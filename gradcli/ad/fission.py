@@ -14,7 +14,7 @@ what such a loop did not do must not be done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gradcli.ad.batch import batch
 from gradcli.ir.aval import Aval
@@ -22,16 +22,16 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Builder, Graph, Node, Value, apply
 from gradcli.ir.live import without_dead
 from gradcli.ir.primitive import primitive
-from gradcli.ir.region import regions
-from gradcli.passes.regions import inside
-from gradcli.plan.costs import LARGEST_ROW, worth_hoisting
+from gradcli.ir.region import inside, regions
+
+Worth = Callable[[int, Sequence[int], int], bool]  # turns, bytes of each value that is made for all, bytes carried
 
 
-def split_loops(graph: Graph) -> Graph:
-    """The same results, with each loop, also within loops, cut down to its recurrence."""
-    graph = inside(graph, split_loops)
+def split_loops(graph: Graph, worth: Worth) -> Graph:
+    """The same results, with each loop, also within loops, cut down to its recurrence where that is worth it."""
+    graph = inside(graph, lambda region: split_loops(region, worth))
     read = {value.id for node in graph.nodes for value in node.inputs} | {value.id for value in graph.outputs}
-    splits = {node: split for node in graph.nodes if (split := _Split.of(node, read)) is not None}
+    splits = {node: split for node in graph.nodes if (split := _Split.of(node, read, worth)) is not None}
     if not splits:
         return graph
     builder = Builder()
@@ -67,14 +67,14 @@ class _Split:
         self.outputs = {k: value for k, value in enumerate(self.body.outputs[self.n :], 2 * self.n) if self.wanted[k]}
 
     @classmethod
-    def of(cls, node: Node, read: set[int]) -> _Split | None:
+    def of(cls, node: Node, read: set[int], worth: Worth) -> _Split | None:
         """None where nothing is gained."""
         if node.prim.name != "scan" or node.params["cond"] is not None or node.params["counted"]:
             return None
         if not isinstance(node.params["turns"], int) or node.params["turns"] < 2:
             return None
         made = cls(node, read)
-        return made if made.pays() else None
+        return made if made.pays(worth) else None
 
     # ── what goes where ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,18 +118,15 @@ class _Split:
             value = value.node.inputs[0]
         return value.node is None or value.node.prim.name == "constant"
 
-    def pays(self) -> bool:
-        """Whether some work moves, and what is stacked for it is not too much."""
+    def pays(self, worth: Worth) -> bool:
+        """Whether some work moves, and is worth it."""
         moved = [node for node in self.body.nodes if node not in self.core and not node.prim.view]
         moved = [node for node in moved if node.prim.name != "constant"]
         if not moved or any(map(_alone, moved)):
             return False
         rows = [value for node in moved for value in node.outs if self.levels[value.id]]
-        largest = max((definite(value.aval.nbytes) for value in rows), default=0)
-        if largest > LARGEST_ROW:
-            return False
         kept = [value for k, value in enumerate(self.carries) if k not in self.sums]
-        return worth_hoisting(self.turns, _bytes(rows), _bytes(kept))
+        return worth(self.turns, _bytes(rows), sum(_bytes(kept)))
 
     # ── what is made of it ──────────────────────────────────────────────────────────────────────────────────
 
@@ -318,8 +315,8 @@ def _summed(array: Value) -> Value:
     return apply("reduce_sum", array, axes=(0,))
 
 
-def _bytes(values: Iterable[Value]) -> int:
-    return sum(definite(value.aval.nbytes) for value in values)
+def _bytes(values: Iterable[Value]) -> list[int]:
+    return [definite(value.aval.nbytes) for value in values]
 
 
 def _levels(body: Graph, first: int, carry: int) -> bytearray:
