@@ -45,17 +45,18 @@ def interpret(xp: Any, graph: Graph, arrays: Sequence[Any]) -> list[Any]:
 
 def inside(graph: Graph, work: Callable[[Graph], Graph]) -> Graph:
     """The same graph with `work` done to each graph that a node holds; nodes that held the same still do."""
-    if not any(regions(node) for node in graph.nodes):
-        return graph
     done: dict[Graph, Graph] = {}
+    for node in graph.nodes:
+        for region in regions(node).values():
+            if region not in done:
+                done[region] = work(region)
+    if all(old is new for old, new in done.items()):
+        return graph
     builder = Builder()
     env = {old.id: builder.input(old.aval, old.hint) for old in graph.inputs}
     builder.names[:] = graph.names
     for node in graph.nodes:
         held = regions(node)
-        for region in held.values():
-            if region not in done:
-                done[region] = work(region)
         builder.spans, first = node.spans, len(builder.nodes)
         params = {**node.params, **{name: done[region] for name, region in held.items()}}
         outs = builder.emit(node.prim, [env[value.id] for value in node.inputs], params)
