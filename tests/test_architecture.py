@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "traced": {"syntax.diagnostics"},  # what `trace` tells
     "differences": {"syntax.diagnostics"},  # what `diff` and `--check` tell
     "measured": {"syntax.diagnostics"},  # what `bench` and `profile` tell
+    "laid": set(),  # what `show --stage plan` tells
     "ir": {"syntax.diagnostics"},
     "ops": {"ir", "syntax.diagnostics"},
     "data": {"ir", "request", "syntax.diagnostics"},
@@ -37,12 +38,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends": {"plan", "ops", "ir", "syntax.diagnostics"},
     "emitting": {"ops", "ir", "syntax.diagnostics"},  # programs of other systems
     "interp": {"ad", "data", "ops", "ir", "syntax", "syntax.diagnostics"},
-    "report": {"data", "ops", "ir", "request", "traced", "differences", "measured", "syntax", "syntax.diagnostics"},
+    "report": {
+        *("data", "ops", "ir", "request", "traced", "differences", "measured", "laid", "syntax"),
+        "syntax.diagnostics",
+    },
     "api": {
         *("interp", "ad", "passes", "plan", "backends", "emitting", "report", "data", "ops", "ir"),
-        *("request", "traced", "differences", "measured", "syntax", "syntax.diagnostics", "gradcli"),
+        *("request", "traced", "differences", "measured", "laid", "syntax", "syntax.diagnostics", "gradcli"),
     },
-    "cli": {"api", "report", "request", "traced", "differences", "measured", "syntax.diagnostics", "gradcli"},
+    "cli": {"api", "report", "request", "traced", "differences", "measured", "laid", "syntax.diagnostics", "gradcli"},
     "gradcli": {"api", "request", "syntax.diagnostics"},  # gradcli/__init__.py, the public names
     "__main__": {"cli", "api", "request", "syntax.diagnostics", "gradcli"},
 }
@@ -161,6 +165,7 @@ WITHOUT: dict[str, set[str]] = {  # of each command that a plain line asks for, 
     f"show {GUIDE}": LIGHT | {"gradcli.passes", "gradcli.ad"},
     f"show {GUIDE} --stage grad": LIGHT,
     f"show {GUIDE} --stage optimized": PLAIN | {"gradcli.backends"},
+    f"show {GUIDE} --stage plan": PLAIN | {"gradcli.backends.numpy", "gradcli.backends.frame"},
     "ops tanh": LIGHT | {"gradcli.passes"},
     "rule SHP201": LIGHT | {"gradcli.passes"},
     "completion bash": {"numpy", "rich", "gradcli.interp", "gradcli.ir"},

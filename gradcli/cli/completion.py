@@ -20,7 +20,7 @@ WORDS = {
         "profile": "table plain json csv speedscope",
     }
 }
-STAGES = "ast graph grad optimized"
+STAGES = "ast graph grad optimized plan"
 
 
 @record

@@ -9,9 +9,9 @@ from gradcli.cli.speak import settle
 from gradcli.report.pages import operator_page, operators_page, rule_page, rules_page
 from gradcli.report.signs import colored
 from gradcli.request import Stage
-from gradcli.syntax.diagnostics import DONE
+from gradcli.syntax.diagnostics import DONE, fail
 
-STAGES = ("ast", "graph", "grad", "optimized")
+STAGES = ("ast", "graph", "grad", "optimized", "plan")
 
 
 def show_verb(
@@ -25,19 +25,32 @@ def show_verb(
     stage: Annotated[
         str,
         option("--stage", metavar="STAGE", callback=one_of("--stage", STAGES), panel="Output",
-               help="ast, graph (the default), grad (of --order N) or optimized."),
+               help="ast, graph (the default), grad (of --order N), optimized or plan."),
     ] = "graph",
+    json: Annotated[bool, option("--json", panel="Output", help="The plan as JSON.")] = False,
 ) -> int:  # fmt: skip
     """
     Prints a stage of the compiler, each of them a program that can be read.
 
+    The last is the plan: steps, the blocks they run in, where results are written, memory.
+
     Examples:
     gradcli show model.net --stage grad
     gradcli show -e 'sin(x)' -i x=1 --stage optimized --order 2
+    gradcli show model.net --stage plan --json
     """
     settle(voice)
+    if json and stage != "plan":
+        raise fail("USE005", f"`--json` is of the plan, and `--stage {stage}` is a text", help="`--stage plan --json`")
     request = request_of(model, data, engine, **selection.request(), **weighting.request(), **order.request())
     file = model.file()
+    if stage == "plan":
+        from gradcli.laying import layout
+        from gradcli.report.layouts import document, page
+
+        found = layout(file, request)
+        sys.stdout.write(document(found) if json else page(found, _width()))
+        return DONE
     from gradcli import api
 
     text = api.show(file, request, cast(Stage, stage))
@@ -93,6 +106,15 @@ def rule_verb(
         color = colored(voice.color, sys.stdout)
         sys.stdout.write(rules_page(entries, color=color) if code is None else rule_page(entries[0], color=color))
     return DONE
+
+
+def _width() -> int | None:
+    """The columns of a terminal; elsewhere nothing is cut."""
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def _write_json(values: list[Any]) -> None:

@@ -46,7 +46,10 @@ VERBS = {
             "explain", "gradcli.cli.explaining", "Understanding", "how a gradient comes about: each adjoint's equation"
         ),
         Verb(
-            "show", "gradcli.cli.understanding", "Understanding", "a stage of the compiler: ast, graph, grad, optimized"
+            "show",
+            "gradcli.cli.understanding",
+            "Understanding",
+            "a stage of the compiler: ast, graph, grad, optimized, plan",
         ),
         Verb("bench", "gradcli.cli.measuring", "Understanding", "how long a gradient takes, against eager and JAX"),
         Verb("profile", "gradcli.cli.measuring", "Understanding", "where the time goes: each line, each step"),

@@ -34,14 +34,14 @@ def render(graph: Graph) -> str:
 
 def _lines(graph: Graph, title: str) -> list[str]:
     """A graph, and below each node that holds graphs those, two steps further in."""
-    names = _names(graph)
+    names = value_names(graph)
     shown = [node for node in graph.nodes if not _is_number(node)]
     left = [", ".join(names[out.id] for out in node.outs) for node in shown]
     types = [", ".join(str(out.aval) for out in node.outs) for node in shown]
     name_width = max(map(len, left), default=0)
     type_width = max((len(text) for text in types if len(text) <= 40), default=0)
     lines = [
-        f"  {name:<{name_width}} : {kind:<{type_width}} = {_expression(node, names)}"
+        f"  {name:<{name_width}} : {kind:<{type_width}} = {expression_text(node, names)}"
         for name, kind, node in zip(left, types, shown, strict=True)
     ]
     places = [_places(node.spans) for node in shown]
@@ -66,7 +66,7 @@ def _title(node: Node, name: str) -> str:
     return f"for i in {turns}{' backwards' if node.params['reverse'] else ''} "
 
 
-def _names(graph: Graph) -> dict[int, str]:
+def value_names(graph: Graph) -> dict[int, str]:
     """What each value is called, `_` where nobody reads one of several results. Inputs come first; numbers count only
     values that have no other name."""
     read = {value.id for node in graph.nodes for value in node.inputs} | {value.id for value in graph.outputs}
@@ -92,7 +92,7 @@ def _is_number(node: Node) -> bool:
     return node.prim.name == "constant" and not node.params["shape"]
 
 
-def _expression(node: Node, names: dict[int, str]) -> str:
+def expression_text(node: Node, names: dict[int, str]) -> str:
     if node.prim.name == "constant":
         return f"constant({constant_text(node.outs[0].aval, node.params['data'])})"
     operands = [names[value.id] for value in node.inputs]

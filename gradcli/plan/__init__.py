@@ -1,4 +1,7 @@
-"""Graph → Plan: steps, where their values live, what is freed when, what happens in place, how much memory it takes."""
+"""Graph → Plan: steps, where their values live, what is freed when, what happens in place, how much memory it takes.
+
+docs/plan.md tells how, in the order of the work: axes, classes, passes, stages, rows, bodies, blocks, planner, arena.
+"""
 
 from gradcli.plan.blocks import Tiling
 from gradcli.plan.flat import FlatPlan, make_flat

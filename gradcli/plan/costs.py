@@ -1,7 +1,7 @@
 """The cost model: every number that decides what a plan looks like, each with what it means and what set it.
 
 They are tuned on the suites of `benchmarks/`; changing one changes how fast a plan is and in which order sums are
-added, never what it computes.
+added, never what it computes. docs/plan.md has a line for each: what grows with it, and the suites to measure it with.
 """
 
 from __future__ import annotations

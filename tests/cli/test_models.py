@@ -86,7 +86,7 @@ def test_dtype(cli_inside: Cli, here: Path, dtype: str, tolerance: float) -> Non
     np.testing.assert_allclose(grad["data"], 2 * X, rtol=tolerance)
 
 
-@pytest.mark.parametrize("stage", ["ast", "graph", "grad", "optimized"])
+@pytest.mark.parametrize("stage", ["ast", "graph", "grad", "optimized", "plan"])
 def test_every_stage_is_shown(cli_inside: Cli, here: Path, stage: str) -> None:
     ran = cli_inside("show", "two.net", "--net", "Other", "--stage", stage, cwd=here).done()
     assert ran.err == ""
@@ -95,6 +95,7 @@ def test_every_stage_is_shown(cli_inside: Cli, here: Path, stage: str) -> None:
         "graph": "# two.net:18",
         "grad": "d_x",
         "optimized": "return d_x",
+        "plan": "peak ",
     }[stage] in ran.out
 
 
