@@ -1,30 +1,30 @@
 """A plan with memory: what runs, again and again, without allocating.
 
-A `Frame` owns an arena and holds one call for each step, with its operands and its result bound where they are the same
-arrays in every run; only inputs, results and what operators allocate themselves are looked up in `slots`. A frame is in
-one run at a time.
+A `Frame` owns an arena and holds a line for each step (`script.py`), with its operands and its result bound where they
+are the same arrays in every run; only inputs, results and what operators allocate themselves are met anew. A frame is
+in one run at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter, methodcaller
+from typing import Any
 
 import numpy as np
 
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.backends.routes import routed, writers
+from gradcli.backends.script import LONGEST, OFTEN, Failed, Function, How, Line, one_by_one
 from gradcli.ir.aval import NUMPY_NAMES, Aval
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
+from gradcli.ir.primitive import is_registered
+from gradcli.ops.shape import place_of_items
 from gradcli.plan.arena import ALIGNED
 from gradcli.plan.plan import Blocks, Call, Plan, Step, Turns
-
-if TYPE_CHECKING:
-    from gradcli.backends.loop import Loop
 
 Array = np.ndarray[Any, Any]
 
@@ -39,38 +39,45 @@ class Frame:
         self.slots: list[Any] = []
         self.slot: dict[int, int] = {}  # value → the place of its array in `slots`
         self.shared: dict[int, int] = {}  # storage → the slot of the values that fill it
-        self.calls: list[Callable[[], Any]] = []
-        self.nodes: list[Node] = []  # of each call
+        self.lines: list[Line] = []
         self.inputs = [self.place(value) for value in plan.graph.inputs]
         for node in plan.graph.nodes:
             if node.prim.name == "constant":
                 self.place(node.outs[0], load(node))
         self.routes = writers(routed(plan))
-        self.results = [-1] * len(plan.graph.outputs)
         for number, step in enumerate(plan.steps):
             self.bind(step)
             if plan.dead[number]:
-                self.then(partial(_clear, self.slots, [self.slot[v.id] for v in plan.dead[number]]), step.nodes[0])
-        self.own = [(k, self.shared[n]) for n, k in result_storages(plan)]
-        for k in plan.copied:
-            self.copy_out(k)
-        self.met = sorted({slot for slot in self.slot.values() if self.slots[slot] is None})
+                self.line("drop", None, (), [self.slot[v.id] for v in plan.dead[number]], step.nodes[0])
+        own = {k: self.shared[n] for n, k in result_storages(plan)}
+        self.results = [own[k] if k in own else self.copy_out(value) for k, value in enumerate(plan.graph.outputs)]
+        self.met = [slot for slot, array in enumerate(self.slots) if array is None]
+        self.runs = 0
+        self.function: Function | None = None
 
     def run(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
         """Raises ModelError with the place of the step that refuses its data, or finds no memory (exit 3)."""
-        slots = self.slots
-        for slot, array in zip(self.inputs, inputs, strict=True):
-            slots[slot] = array
-        for k, slot in self.own:
-            slots[slot] = results[k]
-        self.given = results
         try:
-            for call in self.calls:
-                call()
-        except Exception as error:
-            raise refused(error, self.nodes[self.calls.index(call)]) from None
+            if self.function is not None:
+                self.function(inputs, results)
+            elif self.runs >= OFTEN and len(self.lines) <= LONGEST:
+                self.function = Function(self.lines, self.slots, self.inputs, self.results)
+                self.function(inputs, results)
+            else:
+                self.runs += 1
+                self.run_lines(inputs, results)
+        except Failed as failed:
+            assert isinstance(failed.__cause__, Exception)
+            raise refused(failed.__cause__, failed.node) from None
+
+    def run_lines(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
+        slots = self.slots
+        for places, arrays in ((self.inputs, inputs), (self.results, results)):
+            for slot, array in zip(places, arrays, strict=True):
+                slots[slot] = array
+        try:
+            one_by_one(self.lines, slots)
         finally:
-            del self.given
             for slot in self.met:
                 slots[slot] = None
 
@@ -95,25 +102,25 @@ class Frame:
         """An array in the arena."""
         return array_in(self.arena, self.plan.storages[storage].place, aval)
 
-    def fetch(self, values: Sequence[Value]) -> Callable[[], Sequence[Array]]:
-        """Gives the arrays of values, which may be met anew in each run."""
-        found = [self.slot[value.id] for value in values]
-        slots = self.slots
-        if len(found) > 1:
-            return partial(itemgetter(*found), slots)
-        first = found[0] if found else 0
-        return partial(itemgetter(slice(first, first + len(found))), slots)
-
     def fixed(self, values: Sequence[Value]) -> list[Array] | None:
         """The arrays of values that are the same in every run; None where one is not."""
         arrays = [self.slots[self.slot[value.id]] for value in values]
         return None if any(array is None for array in arrays) else arrays
 
+    def at(self, values: Sequence[Value]) -> tuple[int, ...]:
+        return tuple(self.slot[value.id] for value in values)
+
     # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def then(self, call: Callable[[], Any], node: Node) -> None:
-        self.calls.append(call)
-        self.nodes.append(node)
+    def line(
+        self,
+        how: How,
+        call: Callable[..., Any] | None,
+        ins: Sequence[Value],
+        outs: Sequence[int | None],
+        node: Node | None,
+    ) -> None:
+        self.lines.append(Line(how, call, self.at(ins), tuple(outs), node))
 
     def bind(self, step: Step) -> None:
         if isinstance(step, Blocks):
@@ -128,28 +135,19 @@ class Frame:
             self.bind_written(step)
 
     def bind_view(self, node: Node) -> None:
-        look = partial(node.prim.eval, np, **node.params)
+        look = looking(node)
         slot = self.place(node.outs[0])
         arrays = self.fixed(node.inputs)
         if arrays is not None and self.plan.homes[node.outs[0].id].fixed:
             self.slots[slot] = look(*arrays)
         else:
-            self.then(partial(_make_one, self.slots, slot, look, self.fetch(node.inputs)), node)
+            self.line("make", look, node.inputs, (slot,), node)
 
     def bind_written(self, step: Call) -> None:
         node = step.node
         slot = self.room(node.outs[0])
-        out = self.slots[slot]
-        write = self.routes.get(node) or writer(step, packed=out is not None)
-        arrays = self.fixed(node.inputs)
-        if out is not None:
-            write = partial(write, out=out)
-        if out is not None and arrays is not None:
-            self.then(partial(write, *arrays), node)
-        elif out is not None:
-            self.then(partial(_write, write, self.fetch(node.inputs)), node)
-        else:
-            self.then(partial(_write_there, write, self.fetch(node.inputs), self.slots, slot), node)
+        write = self.routes.get(node) or writer(step, packed=self.slots[slot] is not None)
+        self.line("write", write, node.inputs, (slot,), node)
 
     def bind_made(self, step: Call) -> None:
         node = step.node
@@ -157,44 +155,32 @@ class Frame:
         if node.prim.lazy:
             options["wanted"] = step.wanted
         make = partial(node.prim.eval, np, **{**node.params, **options})
-        fetch = self.fetch(node.inputs)
         slots = [self.place(out) for out in node.outs]
-        if len(slots) == 1:
-            self.then(partial(_make_one, self.slots, slots[0], make, fetch), node)
-        else:
-            self.then(partial(_make_all, self.slots, slots, make, fetch), node)
+        self.line("make" if len(slots) == 1 else "unpack", make, node.inputs, slots, node)
 
     def bind_region(self, step: Blocks) -> None:
         sums = [output.value for output in step.region.outputs if output.axis is None]
         partials = [[self.array(n, value.aval) for n, value in zip(lane, sums, strict=True)] for lane in step.partial]
-        outs = [output.value for output in step.region.outputs]
-        for value in outs:
-            self.room(value)
-        lanes = Lanes(step, partials, self.workers, Frame)
-        self.then(partial(_run_lanes, lanes, self.fetch(step.region.inputs), self.fetch(outs)), step.nodes[0])
+        outs = [self.room(output.value) for output in step.region.outputs]
+        self.line("hand", Lanes(step, partials, self.workers, Frame).run, step.region.inputs, outs, step.nodes[0])
 
     def bind_loop(self, step: Turns) -> None:
         from gradcli.backends.loop import loop_of
 
         node = step.node
         loop = loop_of(step, lambda storage, value: self.array(storage, value.aval), self.workers)
-        wanted = [out for out, read in zip(node.outs, step.wanted, strict=True) if read]
-        for out in wanted:
-            self.room(out)
+        outs = [self.room(out) if read else None for out, read in zip(node.outs, step.wanted, strict=True)]
         first = node.params["consts"] + node.params["carry"]
-        sliced = [*node.inputs[first:], *(out for out in wanted if out not in node.outs[: node.params["carry"]])]
-        loop.keep([array for value in sliced if (array := self.slots[self.slot[value.id]]) is not None])
-        fetch = self.fetch(wanted)
-        places = [k for k, read in enumerate(step.wanted) if read]
-        self.then(partial(_run_loop, loop, self.fetch(node.inputs), fetch, places, len(node.outs)), node)
+        sliced = [*self.at(node.inputs[first:]), *(slot for slot in outs[node.params["carry"] :] if slot is not None)]
+        loop.keep([self.slots[slot] for slot in sliced if self.slots[slot] is not None])
+        self.line("hand", loop.run, node.inputs, outs, node)
 
-    def copy_out(self, k: int) -> None:
-        value = self.plan.graph.outputs[k]
+    def copy_out(self, value: Value) -> int:
+        """The slot of a result that is copied there at the end."""
+        self.slots.append(None)
         node = value.node or (self.plan.graph.nodes[0] if self.plan.graph.nodes else None)
-        self.then(partial(self._copy_out, k, self.slot[value.id]), node)  # type: ignore[arg-type]  # None: nowhere
-
-    def _copy_out(self, k: int, slot: int) -> None:
-        np.copyto(self.given[k], self.slots[slot])
+        self.line("write", _copied, (value,), (len(self.slots) - 1,), node)
+        return len(self.slots) - 1
 
 
 def load(node: Node) -> Array:
@@ -234,41 +220,21 @@ def _overwrite(change: Callable[..., Any], into: int, *operands: Array, out: Arr
     change(*operands, out=out)
 
 
-def _write(write: Callable[..., Any], fetch: Callable[[], Sequence[Array]]) -> None:
-    write(*fetch())
+def _copied(x: Array, *, out: Array) -> None:
+    np.copyto(out, x)
 
 
-def _write_there(write: Callable[..., Any], fetch: Callable[[], Sequence[Array]], slots: list[Any], slot: int) -> None:
-    write(*fetch(), out=slots[slot])
-
-
-def _make_one(slots: list[Any], slot: int, make: Callable[..., Any], fetch: Callable[[], Sequence[Array]]) -> None:
-    slots[slot] = np.asarray(make(*fetch()))
-
-
-def _make_all(
-    slots: list[Any], places: list[int], make: Callable[..., Any], fetch: Callable[[], Sequence[Array]]
-) -> None:
-    for slot, array in zip(places, make(*fetch()), strict=True):
-        slots[slot] = array if array is None else np.asarray(array)
-
-
-def _run_lanes(lanes: Lanes, ins: Callable[[], Sequence[Array]], outs: Callable[[], Sequence[Array]]) -> None:
-    lanes.run(ins(), outs())
-
-
-def _run_loop(
-    loop: Loop, ins: Callable[[], Sequence[Array]], wanted: Callable[[], Sequence[Array]], places: list[int], count: int
-) -> None:
-    outs: list[Array | None] = [None] * count
-    for place, array in zip(places, wanted(), strict=True):
-        outs[place] = array
-    loop.run(ins(), outs)
-
-
-def _clear(slots: list[Any], dead: list[int]) -> None:
-    for slot in dead:
-        slots[slot] = None
+def looking(node: Node) -> Callable[..., Any]:
+    """What a view is made by; those of many small models without a function in Python."""
+    if is_registered(node.prim):
+        match node.prim.name:
+            case "slice" if node.params["items"]:
+                return itemgetter(place_of_items(node.params["items"]))
+            case "reshape":
+                return methodcaller("reshape", node.params["shape"])
+            case "transpose":
+                return methodcaller("transpose", node.params["axes"])
+    return partial(node.prim.eval, np, **node.params)
 
 
 def result_storages(plan: Plan) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradcli.backends import frame
 from gradcli.backends import numpy as backend
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Value, apply
@@ -136,8 +137,9 @@ def test_a_plan_is_made_ready_once() -> None:
     assert not replace(plan, compiled={}).compiled
 
 
-def test_a_step_runs_no_python_function() -> None:
-    """Between the calls of the array library stands the loop itself, and nothing else."""
+@pytest.mark.parametrize("often", [0, 5])
+def test_a_step_runs_no_python_function(often: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the calls of the array library stands the function of the plan, or one loop, and nothing else."""
 
     def make(x: Value) -> Value:
         for _ in range(2000):
@@ -145,9 +147,11 @@ def test_a_step_runs_no_python_function() -> None:
         return x
 
     plan, x, called = make_plan(build(make, "f64[4]")), np.ones(4), 0
-    backend.run(plan, [x])
+    monkeypatch.setattr(frame, "OFTEN", often)
+    for _ in range(2):
+        backend.run(plan, [x])
 
-    def counted(frame: object, event: str, arg: object) -> None:
+    def counted(at: object, event: str, arg: object) -> None:
         nonlocal called
         called += event == "call"
 
