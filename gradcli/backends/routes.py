@@ -60,6 +60,8 @@ ROUTES = (
     Route("softplus", "f32", kernels.softplus, 1.6, 0.6, vector=False, wide=True),
     Route("sigmoid", "f64", kernels.sigmoid, 3.0, 0, vector=False),
     Route("sigmoid", "f32", kernels.sigmoid, 2.5, 0, vector=False),
+    Route("erf", "f32", kernels.erf, 5.0, 0.6, vector=False, wide=True),
+    Route("erfc", "f32", kernels.erfc, 5.7, 0.6, vector=False, wide=True),
 )
 SCALAR_POWERS = 2.0  # ulps: the worst of `kernels.POWERS`, which take 0.03 to 0.6 of NumPy's time
 

@@ -31,6 +31,7 @@ def softplus(x: Any) -> Any:
 
 EXACT: dict[str, Exact] = {
     "sin": mp.sin, "cos": mp.cos, "tanh": mp.tanh, "softplus": softplus, "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "erf": mp.erf, "erfc": mp.erfc,
 }  # fmt: skip
 
 
