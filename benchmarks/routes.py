@@ -114,6 +114,8 @@ def cases() -> dict[str, Graph]:
             for name in ("reduce_sum", "reduce_max"):
                 rows = (SIZE // count, count)
                 made[f"{name} of {count} {dtype}"] = graph_of(name, dtype, [rows], axes=(1,))
+        for behind in (2, 8, 32, 128, 512):
+            made[f"sum before {behind} {dtype}"] = graph_of("reduce_sum", dtype, [(SIZE // behind, behind)], axes=(0,))
     for name in ("exp", "sin", "tanh", "sigmoid", "sqrt", "square"):
         made[f"{name} f16"] = graph_of(name, "f16", [(2 * SIZE,)])
     made["matmul f16"] = graph_of("matmul", "f16", [(64, 64), (64, 64)])

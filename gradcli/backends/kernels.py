@@ -9,6 +9,8 @@ numbers of the block are outside the range in which it is exact; NumPy's own fun
   1980, chapter 8), of which the first two times k are exact; the sums of angles from a table of sines; two terms of the
   series for r, |r| ≤ π/1024.
 - tanh: the sum of arguments, x = k/256 + r, tanh(a + b) = t + (1 - t²) u / (1 + t u) with t = tanh a, u = tanh b.
+- erf, erfc: the integral from the nearest place of a table, x = a + r: erf x = erf a + 2/√π·exp(-a²)·S, where S is the
+  integral of exp(-2as - s²) from 0 to r, a series in ar and r².
 - softplus: log(1 + e) = log y + (e - (y - 1)) / y with y = 1 + e rounded, whose rounding the second term takes back.
 """
 
@@ -186,6 +188,72 @@ def tanh(x: Array, out: Array, room: Room) -> bool:
     np.add(t, z, out=z)
     np.copysign(z, x, out=out)
     return True
+
+
+# ── the error functions, to be rounded to f32 ───────────────────────────────────────────────────────────────
+
+NOTHING_LEFT = 10.2  # from here on erfc is 0 in f32
+
+
+@cache
+def _errors(function: str) -> Array:
+    """A function of `math`, or `bell`, 2/√π·exp(-x²), at the places k/256 modulo a power of two."""
+    places = int(NOTHING_LEFT * GRID) + 2
+    table = np.full(1 << math.ceil(math.log2(2 * places)), math.nan)
+    for k in range(-places + 1, places):
+        x = k / GRID
+        table[k] = 2 / math.sqrt(math.pi) * math.exp(-x * x) if function == "bell" else getattr(math, function)(x)
+    return table
+
+
+def _step(x: Array, room: Room, table: str) -> tuple[Array, Array]:
+    """The table's number at the nearest place, and the step from there to erf x, to 10⁻⁹ of the result."""
+    a, r, u, step, _, place = room
+    np.multiply(x, float(GRID), out=a)
+    np.add(a, ROUND, out=a)
+    np.bitwise_and(a.view("i8"), len(_errors(table)) - 1, out=place)
+    np.subtract(a, ROUND, out=a)
+    np.multiply(a, 1 / GRID, out=a)
+    np.subtract(x, a, out=r)
+    np.multiply(a, r, out=u)
+    np.multiply(u, -1 / 3, out=step)  # with v = ar the sum is 1 - v + ⅔v² - ⅓v³ - ⅓r²
+    np.add(step, 2 / 3, out=step)
+    np.multiply(step, u, out=step)
+    np.subtract(step, 1.0, out=step)
+    np.multiply(step, u, out=step)
+    np.multiply(r, r, out=a)
+    np.multiply(a, 1 / 3, out=a)
+    np.subtract(step, a, out=step)
+    np.add(step, 1.0, out=step)
+    np.multiply(step, r, out=step)
+    np.take(_errors("bell"), place, out=u, mode="clip")
+    np.multiply(step, u, out=step)
+    np.take(_errors(table), place, out=a, mode="clip")
+    return a, step
+
+
+def erfc(x: Array, out: Array, room: Room) -> bool:
+    """1 - erf(x). Not of nan."""
+    np.clip(x, -NOTHING_LEFT, NOTHING_LEFT, out=out)
+    if np.isnan(out).any():
+        return False
+    near, step = _step(out, room, "erfc")
+    np.subtract(near, step, out=out)
+    return True
+
+
+def erf(x: Array, out: Array, room: Room) -> bool:
+    """The error function. Zero keeps its sign. Not of nan."""
+    np.clip(x, -NOTHING_LEFT, NOTHING_LEFT, out=out)
+    if np.isnan(out).any():
+        return False
+    near, step = _step(out, room, "erf")
+    np.add(near, step, out=near)
+    np.copysign(near, out, out=out)
+    return True
+
+
+# ── logistic functions ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _log_of_one_and(e: Array, y: Array, spare: Array) -> None:

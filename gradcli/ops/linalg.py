@@ -39,8 +39,11 @@ def _product_flops(node: Node) -> int:
 
 
 def _product_batch(args: Any, batched: Any, size: Size) -> tuple[Value, ...]:
-    """A batch of matrices times one matrix is one product of a taller matrix."""
+    """A batch of matrices times one matrix is one product of a taller matrix; so is one matrix times columns."""
     x, y = args
+    if not batched[0] and x.rank == 2 and y.rank == 3 and y.shape[-1] == 1:
+        rows = apply("matmul", apply("reshape", y, shape=y.shape[:-1]), turned(x))
+        return (apply("reshape", rows, shape=(*rows.shape, 1)),)
     if batched[1] or y.rank > 2:
         return (apply("matmul", *aligned(args, batched)),)
     tall = apply("reshape", x, shape=(product(x.shape[:-1]), x.shape[-1]))

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gradcli.ad.batch import batch
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
-from gradcli.ir.graph import Graph
+from gradcli.ir.aval import Aval
+from gradcli.ir.graph import Builder, Graph, apply
 from gradcli.ir.primitive import Primitive, registry
 from gradcli.ir.verify import verify
 from tests.ops.samples import Array, Case, evaluate, floats, graph_of, operands, walk
@@ -78,3 +79,17 @@ def test_batches_of_derivatives(case: Case) -> None:
         ways = [[rng.normal(size=value.shape) for value in like] for _ in range(SIZE)]
         flags = (False,) * len(arrays) + (True,) * len(like)
         hold(made, [*arrays, *ways[0]], [[*arrays, *way] for way in ways], flags)
+
+
+def test_a_matrix_times_a_batch_of_columns_is_one_product() -> None:
+    builder = Builder()
+    m, x = builder.input(Aval((4, 5), "f64"), "m"), builder.input(Aval((5, 1), "f64"), "x")
+    graph = builder.finish([apply("matmul", m, x)])
+    arrays = [floats_of(4, 5), floats_of(5, 1)]
+    hold(graph, arrays, [[arrays[0], floats_of(5, 1, seed=k)] for k in range(SIZE)], (False, True))
+    (rows,) = [node for node in batch(graph, (False, True), SIZE).nodes if node.prim.name == "matmul"]
+    assert rows.outs[0].shape == (SIZE, 4)
+
+
+def floats_of(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=shape)

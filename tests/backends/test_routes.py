@@ -31,6 +31,7 @@ def softplus(x: Any) -> Any:
 
 EXACT: dict[str, Exact] = {
     "sin": mp.sin, "cos": mp.cos, "tanh": mp.tanh, "softplus": softplus, "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "erf": mp.erf, "erfc": mp.erfc,
 }  # fmt: skip
 
 
@@ -300,6 +301,20 @@ def test_sums_over_a_short_axis(count: int, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["f64", "f32"])
+@pytest.mark.parametrize(("shape", "axes"), [((300, 2), (0,)), ((50, 11, 30), (0, 1)), ((3, 5, 40, 4, 7), (2, 3))])
+def test_sums_over_other_axes(shape: tuple[int, ...], axes: tuple[int, ...], dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(NUMPY_NAMES[dtype])
+    count = math.prod(shape[axis] for axis in axes)
+    bound = count * float(np.finfo(x.dtype).eps) * abs(x.astype("f8")).sum(axis=axes)
+    assert (abs(run("reduce_sum", x, axes=axes).astype("f8") - x.astype("f8").sum(axis=axes)) <= bound).all()
+    x.flat[1] = NAN
+    found, expected = run("reduce_sum", x, axes=axes), plain("reduce_sum", x, axes=axes)
+    assert_array_equal(np.isnan(found), np.isnan(expected))
+    gaps = np.repeat(x, 2, axis=-1)[..., ::2]
+    assert_array_equal(run("reduce_sum", gaps, axes=axes), plain("reduce_sum", gaps, axes=axes))
+
+
+@pytest.mark.parametrize("dtype", ["f64", "f32"])
 @pytest.mark.parametrize("name", ["reduce_max", "reduce_min"])
 @pytest.mark.parametrize("shape", [(300, 2), (200, 5), (100, 16), (50, 4, 3)])
 def test_extremes_over_a_short_axis(shape: tuple[int, ...], name: str, dtype: str) -> None:
@@ -315,6 +330,8 @@ def test_extremes_over_a_short_axis(shape: tuple[int, ...], name: str, dtype: st
 def test_small_arrays_and_other_processors_take_no_route(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not routes.writers(graph("sin", "f64", (100,)).nodes)
     assert not routes.writers(graph("reduce_sum", "f64", (3, 8), axes=(1,)).nodes)
+    assert not routes.writers(graph("reduce_sum", "f64", (50, 3, 8), axes=(0, 2)).nodes)
+    assert not routes.writers(graph("reduce_sum", "f64", (routes.LONG + 1, 8), axes=(0,)).nodes)
     monkeypatch.setattr(routes, "processor", lambda: "avx512")
     assert not routes.writers(graph("tanh", "f64", (20000,)).nodes)
     assert routes.writers(graph("sin", "f64", (20000,)).nodes)
