@@ -18,7 +18,7 @@ from gradcli import api, engine
 from gradcli.asking import ALONG, OPTIONS, TRUSTING, asked, const_texts, mapping_of, true_or_false, whole_number
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.planning import Planned, plan
-from gradcli.recalling import Group, Key, Route, key_of, route_of
+from gradcli.recalling import Group, Key, Route, by_place, key_of, route_of
 from gradcli.record import replace
 from gradcli.request import CheckedGradients, ModelFile, Request, Result, SparseMatrix, Verb
 from gradcli.syntax.diagnostics import fail
@@ -210,14 +210,14 @@ class Compiled:
         for name in self._along:
             if name in keywords:
                 weights["along"] = keywords.pop(name)
-        groups = (self._request.arrays, inputs, keywords, self._request.param_arrays, params, weights)
+        groups = (self._request.arrays, inputs, keywords, self._request.param_arrays, params, by_place(weights))
         key = key_of(groups, self._plain)
         route = self._routes.get(key)
         if route is not None:
             targets = None if out is None else _targets(route.planned, mapping_of("out", out))
             made = route(groups)
         else:
-            made, targets = self._first(key, groups, out)
+            made, targets = self._first(key, groups, weights, out)
         if targets:
             for name, target in targets.items():
                 if hasattr(target, "set"):  # an array of a GPU
@@ -228,18 +228,18 @@ class Compiled:
         return Arrays.of(made)
 
     def _first(
-        self, key: Key | None, groups: Sequence[Group], out: Mapping[str, Any] | None
+        self, key: Key | None, groups: Sequence[Group], weights: Mapping[str, Any], out: Mapping[str, Any] | None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The results of a call that is not known yet, with the arrays of `out`; it is known from then on."""
-        _, inputs, keywords, _, params, weights = groups
+        _, inputs, keywords, _, params, _ = groups
         for label, mapping in (("inputs", inputs), ("params", params), ("out", out)):
             mapping_of(label, mapping)
         arrays = {**self._request.arrays, **(inputs or {}), **(keywords or {})}
         trained = {**self._request.param_arrays, **(params or {})}
-        planned = self._planned(arrays, trained, weights or {})
+        planned = self._planned(arrays, trained, weights)
         targets = _targets(planned, out or {})
         run = engine.runner(planned.plan, self._machine)
-        made = run(planned.fed(arrays | trained, weights or {}))
+        made = run(planned.fed(arrays | trained, weights))
         if key is not None and (route := route_of(planned, run, groups)) is not None:
             self._routes[key] = route
         return dict(zip(planned.names, made, strict=True)), targets

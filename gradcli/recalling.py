@@ -15,7 +15,7 @@ from gradcli.engine import dtype_of
 from gradcli.planning import Planned
 from gradcli.record import record
 
-Group = Mapping[str, Any] | None  # arrays by name, as a call gives them
+Group = Mapping[Any, Any] | None  # arrays by name, as a call gives them; see `by_place` for the last group
 Key = tuple[Any, ...]
 
 
@@ -41,6 +41,17 @@ class Route:
         return dict(zip(planned.names, self.run(inputs), strict=True))
 
 
+def by_place(weights: Mapping[str, Any]) -> Mapping[Any, Any]:
+    """What is given as `sens` and `along`, an array for each key: these words, or with the name, `("along", "x")`."""
+    flat: dict[Any, Any] = {}
+    for option, given in weights.items():
+        if type(given) is dict:
+            flat |= {(option, name): array for name, array in given.items()}
+        else:
+            flat[option] = given
+    return flat
+
+
 def key_of(groups: Sequence[Group], plain: type) -> Key | None:
     """None where something is neither an array of the class `plain` itself, NumPy's, nor a float."""
     key: list[Any] = []
@@ -63,13 +74,13 @@ def key_of(groups: Sequence[Group], plain: type) -> Key | None:
 def route_of(planned: Planned, run: Callable[[Sequence[Any]], list[Any]], groups: Sequence[Group]) -> Route | None:
     """The route of a call that was just made; None where an array is converted, or does not go to one place.
 
-    The last of `groups` holds what is given as `sens` and `along`, by these words.
+    The last of `groups` holds what is given as `sens` and `along`, by place.
     """
     import numpy as np
 
     *own, weights = [group or {} for group in groups]
     given = [(planned.places.get(name), array) for group in own for name, array in group.items()]
-    given += [(_only(planned.slots[option]), array) for option, array in weights.items()]
+    given += [(_slot(planned, place), array) for place, array in weights.items()]
     if not all(position is not None and _exact(planned, position, array) for position, array in given):
         return None
     positions = [position for position, _ in given if position is not None]
@@ -77,8 +88,11 @@ def route_of(planned: Planned, run: Callable[[Sequence[Any]], list[Any]], groups
     return Route(planned, run, tuple(positions), tuple(numbers), np.asarray)
 
 
-def _only(slots: Mapping[str, int]) -> int | None:
-    """The position of what is the only one."""
+def _slot(planned: Planned, place: str | tuple[str, str]) -> int | None:
+    """The position of what is named, or the only one."""
+    if isinstance(place, tuple):
+        return planned.slots[place[0]].get(place[1])
+    slots = planned.slots[place]
     return next(iter(slots.values())) if len(slots) == 1 else None
 
 

@@ -18,6 +18,7 @@ FEWEST_ROWS = 16  # of matrices that are multiplied: BLAS takes half its time ag
 MOST_ROWS = 1 << 16
 SUMS = 2  # bytes that a block works on, for each byte of the sums over rows that it adds to those of its lane
 LANES = 8  # the most that a region is dealt out to; results depend on it, so it is no number of threads
+SHARED_SUM = 4096  # elements that BLAS adds up, from which its own threads are kept out: OpenBLAS uses them from 9,216
 PARTIALS = 16 << 20  # bytes of sums of their own that the lanes of a region may take
 
 FEWEST_BLOCKS = 2  # a region of fewer has no blocks

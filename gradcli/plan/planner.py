@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.primitive import is_registered
 from gradcli.ir.region import carried
@@ -284,10 +285,15 @@ def uses_blas(graph: Graph) -> bool:
     """Whether a node, also within a loop, calls into BLAS or LAPACK."""
     found = [graph]
     for part in found:
-        if any(node.prim.name in LINEAR_ALGEBRA for node in part.nodes):
+        if any(node.prim.name in LINEAR_ALGEBRA or _adds_many(node) for node in part.nodes):
             return True
         found += [inner for node in part.nodes for inner in graphs_of(node).values()]
     return False
+
+
+def _adds_many(node: Node) -> bool:
+    """Whether BLAS, which a route may let add up, would do so with several threads."""
+    return node.prim.name == "reduce_sum" and definite(node.inputs[0].aval.size) >= costs.SHARED_SUM
 
 
 def _constant(item: Node | Region) -> bool:

@@ -51,6 +51,23 @@ def test_one_weight_is_known_too(count: Callable[[], int], verb: Any, weights: d
     assert count() == 1
 
 
+@pytest.mark.parametrize("verb", ["hess", "jvp"])
+def test_weights_by_name_are_known_too(count: Callable[[], int], verb: Any) -> None:
+    """Of one input, of both in either order; the other direction is 0 where only one is given."""
+    word = {"hess": "vec", "jvp": "tangent"}[verb]
+    f = gradcli.compile("net f(x: f64[n], y: f64[n]) = sum(x ** 2 * y)\n").compile(verb, get_all=True)
+    for k in (1.0, 2.0, 3.0):
+        for given in ({"x": k * X}, {"y": k * Y}, {"x": k * X, "y": k * Y}, {"y": k * Y, "x": k * X}):
+            along_x, along_y = given.get("x", 0 * X), given.get("y", 0 * Y)
+            got = f(x=X, y=Y, **{word: given})
+            if verb == "jvp":
+                same(got["out"], np.sum(2 * X * Y * along_x + X**2 * along_y))
+            else:
+                same(got["x"], 2 * Y * along_x + 2 * X * along_y)
+                same(got["y"], 2 * X * along_x)
+    assert count() == 4
+
+
 def test_floats_are_known_and_not_taken_for_whole_numbers(count: Callable[[], int]) -> None:
     f = gradcli.compile("net f(x: f64, y: f64) = x ** 2 * y\n").compile("grad", get_all=True)
     for x, y in ((4.0, 5.0), (2.0, 3.0)):

@@ -39,6 +39,15 @@ def test_blas_has_one_thread_while_a_plan_runs(monkeypatch: Patch) -> None:
     assert told == [4, 1, 4]
 
 
+@pytest.mark.parametrize("rows", [100, 10_000])
+def test_large_sums_are_added_up_by_one_thread(rows: int, monkeypatch: Patch) -> None:
+    """A route lets BLAS do it, which would cut many rows into as many parts as it has threads."""
+    (told,) = stand_in(monkeypatch, 4)
+    graph = build(lambda x: apply("reduce_sum", x, axes=(0,)), f"f64[{rows}, 8]")
+    backend.run(make_plan(graph), [np.ones((rows, 8))])
+    assert told == ([4, 1, 4] if rows > 100 else [4])
+
+
 def test_each_of_several_libraries_has_what_it_had(monkeypatch: Patch) -> None:
     """SciPy comes with a BLAS of its own."""
     told = stand_in(monkeypatch, 1, 8, 3)

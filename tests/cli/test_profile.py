@@ -171,8 +171,8 @@ def test_the_stopwatch_gives_the_results_of_the_plan() -> None:
     work, _, plan, results = first_call(ModelFile(text=MODEL, name="m"), Request(wrt="all"), Machine())
     made, steps = Stopwatch(make_flat(plan.graph)).run(work.inputs)
     for a, b, c in zip(made, results, run_plan(plan, work.inputs, Machine()), strict=True):
-        assert (a == b).all()
-        assert (a == c).all()
+        assert (b == c).all()
+        np.testing.assert_allclose(a, b, rtol=1e-5, err_msg="but for the order of sums")
     assert all(step.seconds >= 0 for step in steps)
 
 
