@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gradcli.ir.aval import ITEMSIZE, Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value, apply
 from gradcli.plan.axes import FLAT, Join, elements, known, replaced, resized
+from gradcli.plan.products import folded, without_unread
 
 if TYPE_CHECKING:
     from gradcli.plan.rows import Region
@@ -32,13 +33,16 @@ def body(region: Region, rows: int) -> Graph:
             if value.id not in env:
                 env[value.id] = _copied(builder, value, region.axis_of.get(value.id), rows)
         outs = _emitted(builder, node, join, [env[value.id] for value in node.inputs], rows)
+        outs = [folded(out) for out in outs]
         if node.role is not None:
             builder.mark(first, node.role)
         for old, new in zip(node.outs, outs, strict=True):
             env[old.id] = new
             if old.hint and not new.hint:
                 new.hint = old.hint
-    return builder.close([env[output.value.id] for output in region.outputs])
+    outputs = [env[output.value.id] for output in region.outputs]
+    without_unread(builder, outputs)
+    return builder.close(outputs)
 
 
 def repeats(value: Value, axis: int | None) -> bool:
