@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gradcli.ir.aval import ITEMSIZE, Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value, apply
 from gradcli.plan.axes import FLAT, Join, elements, known, replaced, resized
-from gradcli.plan.products import folded, without_unread
+from gradcli.plan.products import folded, without
 
 if TYPE_CHECKING:
     from gradcli.plan.rows import Region
@@ -24,6 +24,7 @@ def body(region: Region, rows: int) -> Graph:
     """`region.inputs → region.outputs` for a block of `rows`."""
     builder = Builder()
     env: dict[int, Value] = {}
+    passed: list[Node] = []
     for value in region.inputs:
         aval = Aval(_cut(known(value), region.axis_of.get(value.id), rows), value.dtype)
         env[value.id] = builder.input(aval, value.hint)
@@ -33,7 +34,7 @@ def body(region: Region, rows: int) -> Graph:
             if value.id not in env:
                 env[value.id] = _copied(builder, value, region.axis_of.get(value.id), rows)
         outs = _emitted(builder, node, join, [env[value.id] for value in node.inputs], rows)
-        outs = [folded(out) for out in outs]
+        outs = [folded(out, passed) for out in outs]
         if node.role is not None:
             builder.mark(first, node.role)
         for old, new in zip(node.outs, outs, strict=True):
@@ -41,7 +42,7 @@ def body(region: Region, rows: int) -> Graph:
             if old.hint and not new.hint:
                 new.hint = old.hint
     outputs = [env[output.value.id] for output in region.outputs]
-    without_unread(builder, outputs)
+    without(passed, builder, outputs)
     return builder.close(outputs)
 
 

@@ -9,42 +9,48 @@ that a region is cut along are settled.
 
 from __future__ import annotations
 
+from collections import Counter
 from math import prod
 
 from gradcli.ir.graph import Builder, Node, Value, apply
 from gradcli.plan.axes import known
 
 
-def folded(value: Value) -> Value:
-    """What a value just emitted is taken from instead; itself, in most cases."""
+def folded(value: Value, passed: list[Node]) -> Value:
+    """What a value just emitted is taken from instead; itself, in most cases. Nodes that are passed by are noted."""
     node = value.node
     if node is None:
         return value
-    if node.prim.name == "matmul":
-        return _tall(node, value)
-    if node.prim.name == "reduce_sum":
-        return _turned(node, value)
+    if node.prim.name == "matmul" and (made := tall(node)) is not None:
+        passed.append(node)
+        return made
+    if node.prim.name == "reduce_sum" and (made := turned(node)) is not None:
+        assert node.inputs[0].node is not None
+        passed += (node.inputs[0].node, node)
+        return made
     return value
 
 
-def _tall(node: Node, value: Value) -> Value:
+def tall(node: Node) -> Value | None:
+    """The first of the two, if `node` is its left side."""
     x, y = node.inputs
     if x.rank == 2 or y.rank > 2 or not _packed(x):
-        return value
-    return apply("reshape", apply("matmul", _flat(x), y), shape=value.shape)
+        return None
+    return apply("reshape", apply(node.prim, _flat(x), y), shape=node.outs[0].shape)
 
 
-def _turned(node: Node, value: Value) -> Value:
+def turned(node: Node) -> Value | None:
+    """The second, if `node` is its left side."""
     made = node.inputs[0].node
     if made is None or made.prim.name != "matmul" or node.params["axes"] != tuple(range(made.outs[0].rank - 2)):
-        return value
+        return None
     turn, c = made.inputs[0].node, made.inputs[1]
     if turn is None or turn.prim.name != "transpose" or not _packed(c):
-        return value
+        return None
     x = turn.inputs[0]
     rank = x.rank
     if turn.params["axes"] != (*range(rank - 2), rank - 1, rank - 2) or c.shape[:-1] != x.shape[:-1] or not _packed(x):
-        return value
+        return None
     return apply("matmul", apply("transpose", _flat(x), axes=(1, 0)), _flat(c))
 
 
@@ -59,12 +65,13 @@ def _flat(x: Value) -> Value:
     return x if x.rank == 2 else apply("reshape", x, shape=(prod(shape[:-1]), shape[-1]))
 
 
-def without_unread(builder: Builder, outputs: list[Value]) -> None:
-    """Forget the nodes that nothing reads."""
-    read = {value.id for value in outputs}
-    kept = []
-    for node in reversed(builder.nodes):
-        if any(out.id in read for out in node.outs):
-            kept.append(node)
-            read.update(value.id for value in node.inputs)
-    builder.nodes[:] = kept[::-1]
+def without(passed: list[Node], builder: Builder, outputs: list[Value]) -> None:
+    """Forget the nodes that are passed by, and that nothing else reads."""
+    readers = Counter(value.id for node in builder.nodes for value in node.inputs)
+    readers.update(value.id for value in outputs)
+    unread = set()
+    for node in reversed(passed):
+        if not any(readers[out.id] for out in node.outs):
+            unread.add(id(node))
+            readers.subtract(value.id for value in node.inputs)
+    builder.nodes[:] = [node for node in builder.nodes if id(node) not in unread]

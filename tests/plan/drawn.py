@@ -116,7 +116,7 @@ class Drawing:
         return self.spread(apply("reduce_sum", x, axes=self.axes(x)), x)
 
     def _extreme(self, x: Value) -> Value | None:
-        if not x.rank:
+        if not x.rank or not x.aval.size:
             return None
         name = self.one_of(("reduce_max", "reduce_min", "reduce_prod", "argmax"))
         if name == "argmax":

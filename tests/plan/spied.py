@@ -26,7 +26,7 @@ from gradcli.backends.loop import Loop
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Builder, Graph, Node
 from gradcli.ir.primitive import Primitive
-from gradcli.plan import Tiling, make_plan
+from gradcli.plan import Tiling, make_plan, products
 from gradcli.plan.axes import FLAT
 from gradcli.plan.plan import Blocks, Plan
 from gradcli.record import replace
@@ -119,14 +119,15 @@ def watched(graph: Graph, arrays: Sequence[Any], tiling: Tiling) -> list[Array]:
     """The results of a plan of which every step was held against NumPy. Its inputs cannot be written to."""
     inputs = [frozen(array) for array in arrays]
     spy = Spy(graph)
-    plan = make_plan(spy.graph, tiling)
     with ExitStack() as stack:
+        stack.enter_context(patch.object(products, "turned", lambda node: None))  # see test_products.py
+        plan = make_plan(spy.graph, tiling)
         stack.enter_context(patch.object(frames, "writers", spy.writers))
         stack.enter_context(patch.object(Lanes, "run", lambda lanes, ins, outs: spy.lanes(lanes, ins, outs)))
         stack.enter_context(patch.object(Loop, "run", lambda loop, ins, outs: spy.loop(loop, ins, outs)))
         results = backend.run(plan, inputs)
     _Held(spy, plan, inputs).check(results)
-    with patch.object(frames, "OFTEN", 0):
+    with patch.object(frames, "OFTEN", 0), patch.object(products, "turned", lambda node: None):
         unwatched = backend.run(make_plan(graph, tiling), inputs)
     for found, told in zip(unwatched, results, strict=True):
         same_bits(found, told, "a result, unwatched, of functions instead of lines")
@@ -197,10 +198,16 @@ class _Held:
         made: list[Array | None] = []
         for k, value in enumerate(node.outs):
             axis = region.axis_of.get(value.id)
-            parts = [call.results[k] for call in calls]
             if axis is None:
                 made.append(self.spy.made.get(value.id))  # None: nobody reads it
                 continue
+            parts = [call.results[k] for call in calls]
+            if axis != FLAT:  # rows of a tall product
+                ends = [min(start + step.size, region.rows) for start in starts]
+                parts = [
+                    part.reshape((*value.shape[:axis], end - start, *value.shape[axis + 1 :]))  # type: ignore[arg-type]
+                    for part, start, end in zip(parts, starts, ends, strict=True)
+                ]
             whole = np.concatenate(parts, axis=max(axis, 0)).reshape(value.shape)  # type: ignore[arg-type]  # known
             if value.id in self.spy.made:
                 same_bits(self.spy.made[value.id], whole, f"what a region gives of {node.prim.name}")
