@@ -25,6 +25,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Room = list[Array]
 
+BLOCK = 16384  # elements that a kernel takes at most, so that its scratch stays near the processor
 ROUND = 1.5 * 2.0**52  # added, it rounds to a whole number, which then stands in the low bits
 STEPS = 512  # of the table of sines, in π
 FAR = 1600.0  # |x| up to which k has 18 bits, and its products with parts of 35 bits are exact
@@ -291,6 +292,17 @@ def sigmoid(x: Array, out: Array, room: Room) -> bool:
     np.add(e, 1, out=y)
     np.maximum(e, flags, out=e)
     np.divide(e, y, out=out)
+    return True
+
+
+@cache
+def _zeros(dtype: np.dtype[Any]) -> Array:
+    return np.zeros(BLOCK, dtype)
+
+
+def relu(x: Array, out: Array, room: Room) -> bool:
+    """max(x, 0): NumPy compares with an array four numbers at a time, with a number one by one."""
+    np.maximum(x, _zeros(x.dtype)[: x.size], out=out)
     return True
 
 

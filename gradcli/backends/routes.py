@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradcli.backends import kernels
+from gradcli.backends.kernels import BLOCK
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.constants import unpack
 from gradcli.ir.graph import Node, Value
@@ -29,7 +30,6 @@ from gradcli.record import record
 Array = np.ndarray[Any, Any]
 Writer = Callable[..., Any]
 
-BLOCK = 16384  # elements that a kernel takes at a time, so that its scratch stays near the processor
 LEAST = 4096  # elements below which the 30 calls of a kernel cost more than they save
 FEW = 512  # the same, of a route of a few calls
 SHORT_SUM, SHORT_MAX = 128, 16  # elements of a short last axis
@@ -61,6 +61,7 @@ ROUTES = (
     Route("softplus", "f32", kernels.softplus, 1.6, 0.6, vector=False, wide=True),
     Route("sigmoid", "f64", kernels.sigmoid, 3.0, 0, vector=False),
     Route("sigmoid", "f32", kernels.sigmoid, 2.5, 0, vector=False),
+    Route("relu", "f32", kernels.relu, 1.8, 0),
     Route("erf", "f32", kernels.erf, 5.0, 0.6, vector=False, wide=True),
     Route("erfc", "f32", kernels.erfc, 5.7, 0.6, vector=False, wide=True),
 )

@@ -31,7 +31,7 @@ def softplus(x: Any) -> Any:
 
 EXACT: dict[str, Exact] = {
     "sin": mp.sin, "cos": mp.cos, "tanh": mp.tanh, "softplus": softplus, "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
-    "erf": mp.erf, "erfc": mp.erfc,
+    "erf": mp.erf, "erfc": mp.erfc, "relu": lambda x: max(x, 0),
 }  # fmt: skip
 
 
