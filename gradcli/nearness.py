@@ -7,7 +7,7 @@ where that is half of what the dtype has or more. A sum that is exactly 0 is lef
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
 from gradcli.places import Around, role_of, span_around
 from gradcli.saying import depth, operator
+from gradcli.syntax.diagnostics import Span
 from gradcli.traced import Born, Flow, Loss, Margins, Near
 from gradcli.tracing import LIMITS
+from gradcli.turns import Turns
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
@@ -33,11 +35,11 @@ SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what ca
 
 
 class Probe:
-    """Looks at every step of a run; `margins` tells what it saw. `turn_of` tells the turn of a loop that a step is in,
-    and around which graph the loop is, where loops may have been cut into chunks."""
+    """Looks at every step of a run; `margins` tells what it saw. `turns` knows those of the model; `alone` are loops of
+    which the first turn is written out; `inside` has the whole names of what is named in layers."""
 
-    def __init__(self, turn_of: Callable[[Around], tuple[int | None, Around]]) -> None:
-        self._turn_of = turn_of
+    def __init__(self, turns: Turns, alone: Sequence[Span], inside: Mapping[int, str]) -> None:
+        self._turns, self._alone, self._inside = turns, alone, inside
         self._near: dict[Any, Near] = {}
         self._losses: dict[Any, Loss] = {}
         self._flow: dict[tuple[int, int | None], Flow] = {}
@@ -111,7 +113,7 @@ class Probe:
 
     def carries(self, around: Around, values: Sequence[Value], arrays: Sequence[Array]) -> None:
         """What the adjoint of a loop carries, after one of its turns; not the sums that it adds up."""
-        turn, loop = self._turn_of(around)
+        turn, loop = self._turns.of(around)
         if loop.outer is None or loop.outer.outer is not None or depth(role_of(loop.outer, loop.node)) != 1:
             return
         spans = () if around.node is None else around.node.spans
@@ -131,7 +133,14 @@ class Probe:
             shape = tuple(map(definite, value.shape))
             zeros = 1 - np.count_nonzero(array) / array.size
             span = span_around(around, value.node if turn is None else around.node)
-            self._flow[value.id, turn] = Flow(span, value.hint[2:], shape, _rms(array), zeros, turn)
+            name = self._inside.get(value.id, value.hint[2:])
+            ends = turn is None and any(value is out for out in around.graph.outputs)
+            known = 0 if turn is None and not ends and span is not None and self._in_first(span) else turn
+            self._flow[value.id, turn] = Flow(span, name, shape, _rms(array), zeros, known, ends)
+
+    def _in_first(self, span: Span) -> bool:
+        """Whether a line stands in a loop of which the first turn alone is written out."""
+        return any(span.source is loop.source and loop.start < span.start < loop.end for loop in self._alone)
 
 
 def _added_to(value: Value) -> Value:

@@ -43,7 +43,8 @@ def trace(
     ready = get_ready(*prepare(file, request), request)
     if on_start is not None:
         on_start(steps(ready.derived.graph))
-    probe = Probe(ready.cut.turn) if margins else None
+    alone = ready.turns.first_alone(ready.derived.graph.nodes)
+    probe = Probe(ready.turns, alone, ready.inside) if margins else None
     tracer = Tracer(on_step=on_step) if probe is None else Tracer(probe.look, on_step, probe.carries)
     outs = tracer.run(ready.derived.graph, ready.inputs)
     root = _first(ready, tracer)
@@ -177,19 +178,19 @@ def _turns(ready: Ready, around: Around) -> tuple[Turn, ...]:
     found: list[Turn] = []
     at: Around | None = around
     while at is not None:
-        turn, at = ready.cut.turn(at)
+        turn, at = ready.turns.of(at)
         if turn is not None and at.node is not None:
-            span = span_around(at.outer or at, at.node)
-            turns = ready.cut.turns.get(at.node.spans, definite(at.node.params["turns"]))
-            found.append(Turn(span, turn, _variable(span, turns, turn)))
+            span, every = span_around(at.outer or at, at.node), ready.turns.range_of(at.node)
+            stops = at.node.params["cond"] is not None or at.node.params["counted"]
+            found.append(Turn(span, turn, _variable(span, every, turn), None if stops or every is None else len(every)))
         at = at.outer
     return tuple(reversed(found))
 
 
-def _variable(span: Span | None, turns: int, turn: int) -> str:
-    """`i = 7` in a loop whose end is a literal: its first turns may have been written out, not its last ones."""
-    head = None if span is None else re.match(r"for\s+(\w+)\s+in\s+[^{}]*?\.\.\s*(\d+)\s*[{w]", span.text)
-    return "" if head is None else f"{head[1]} = {int(head[2]) - turns + turn}"
+def _variable(span: Span | None, every: range | None, turn: int) -> str:
+    """`i = 7`"""
+    head = None if span is None else re.match(r"for\s+(\w+)\s+in\b", span.text)
+    return "" if head is None or every is None or turn >= len(every) else f"{head[1]} = {every[turn]}"
 
 
 def _text(value: float) -> str:
