@@ -31,7 +31,7 @@ FAR = 1e8  # from a limit: of no interest beside the nearest
 SUMS = ("add", "sub", "reduce_sum")
 POWERS = ("exp", "exp2", "sigmoid")  # that are 0 for no number
 ADDING = ("add", "add_slice", "scatter_add")
-SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what can underflow to 0
+SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid", "reduce_prod")  # what can underflow to 0
 
 
 class Probe:
@@ -161,7 +161,7 @@ def _place(around: Around, node: Node) -> tuple[Any, Born, str]:
 
 def _vanished(node: Node, operands: Sequence[Array], array: Array) -> bool:
     """Whether a product or a power is 0 whose operands are not."""
-    if node.prim.name not in SHRINKING:
+    if node.prim.name not in SHRINKING or node.prim.kind != "elementwise":
         return False
     alive = np.logical_and.reduce([np.broadcast_to(np.isfinite(x), array.shape) for x in operands])
     for x in operands[:1] if node.prim.name != "mul" else operands:

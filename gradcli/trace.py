@@ -108,8 +108,9 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any], vanis
             if saying.operand(v, node) != saying.number(x, v.dtype)]  # fmt: skip
     operands = dict.fromkeys(_operand(v, x, node, vanished.get(v.id, "")) for v, x in read)
     elementwise = node.prim.kind == "elementwise"
+    name = role.prim if role is not None else node.prim.name if node.prim.name != "cast" else out.dtype
     return Finding(
-        value, _born(role), saying.depth(role), saying.operator(role.prim if role is not None else node.prim.name),
+        value, _born(role), saying.depth(role), saying.operator(name),
         _within(node), node.prim.name, saying.formula(node),
         saying.with_numbers(node, birth.operands) if elementwise else "",
         out.hint, "", span_around(birth.around, node), *about, tuple(operands), *tail,
@@ -146,7 +147,10 @@ def _vanished(ready: Ready, birth: Birth) -> dict[int, str]:
         at = _broadcast(birth.index, outs[0].shape)
         if made in zeros and around.turn == birth.around.turn and at is not None:
             numbers = [float(x) for x in numbers_at(made, operands, at)]
-            if underflows(made.prim.name, numbers):
+            if made.prim.name == "reduce_prod":
+                if operands[0].all():
+                    seen[zeros[made]] = f"underflow of {saying.formula(made)}"
+            elif underflows(made.prim.name, numbers):
                 seen[zeros[made]] = f"underflow of {saying.with_numbers(made, numbers)}"
         if made is node:
             raise _Enough

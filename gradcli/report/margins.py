@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gradcli.report.numbers import for_people, json_number
+from gradcli.report.numbers import brief, json_number
 from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Span
 from gradcli.traced import Flow, Loss, Margins, Near
@@ -229,12 +229,5 @@ def shortened(text: str, most: int = TEXT) -> str:
 
 
 def number(value: float, dtype: str) -> str:
-    """6 digits at most."""
-    import numpy as np
-
-    from gradcli.ir.aval import NUMPY_NAMES
-
-    if dtype == "bool":
-        return "true" if value else "false"
-    with np.errstate(all="ignore"):
-        return for_people(np.asarray(value).astype(NUMPY_NAMES[dtype]), 6)[0]
+    """6 digits, or as many as it takes to tell it from a whole number."""
+    return brief(value, dtype)
