@@ -166,7 +166,7 @@ def warm(machine: Machine) -> None:
     """Load what a process loads once, whatever the model: it is no part of a model's first call."""
     tiny = ModelFile(text="net f(x: f64[2]) = sum(x * x)\ninput x = [1, 2]\n", name="warm")
     for verb in ("grad", "eval"):
-        api.run(tiny, Request(verb=verb, backend=machine.backend, device=machine.device))  # type: ignore[arg-type]
+        api.run(tiny, Request(verb=verb, backend=machine.backend, device=machine.device))  # type: ignore[arg-type]  # two verbs
 
 
 # ── the other sides ─────────────────────────────────────────────────────────────────────────────────────────

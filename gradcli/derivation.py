@@ -7,7 +7,7 @@ rest the equations of the adjoints.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from gradcli.ad.reverse import Traced, meant
 from gradcli.inside import block_of, result_name
@@ -16,6 +16,7 @@ from gradcli.ir.formula import Block, Derivation, Equation, Formula, Name, Numbe
 from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.region import regions
 from gradcli.lines import Lines
+from gradcli.passes.loops import narrowed
 from gradcli.reading import ADJOINT, LONGEST, VIEWS, Letters, Reader, as_called, place, summed
 from gradcli.record import record, replace
 from gradcli.syntax.diagnostics import Span
@@ -240,9 +241,11 @@ class _Pass:
 
     def _block(self, node: Node, owner: Mapping[int, Name] | None = None) -> tuple[Block, list[tuple[Value, Name]]]:
         """A node that holds a graph, and the names of those results that are read."""
-        block = block_of(node, self.reader)
         read = {self._source(v).id for other in self.lines.nodes for v in other.inputs}
         read |= {value.id for value in (*self.graph.outputs, *self.outputs, *map(self._source, self.moved.values()))}
+        if node.prim.name == "scan" and node.role is not None:
+            node = _narrowed(node, read)
+        block = block_of(node, self.reader)
         names = [self._result_name(k, out, block, owner) if out.id in read else None for k, out in enumerate(node.outs)]
         block = replace(block, results=tuple(names))
         found = [(out, name) for out, name in zip(node.outs, names, strict=True) if name is not None]
@@ -264,6 +267,14 @@ class _Pass:
         same = [b for node, b in self.blocks if node.spans[:1] == value.node.spans[:1] and node is not value.node]
         first = next(name for name in equation.block.results if name is not None)
         return same[-1] if same and equation.name == first else None
+
+
+def _narrowed(loop: Node, read: Set[int]) -> Node:
+    """The loop of a derivative without what is not asked for, as it runs."""
+    operands, params, places = narrowed(loop, read)
+    made = Node(loop.prim, tuple(loop.inputs[k] for k in operands), params)
+    made.outs, made.spans, made.role = tuple(loop.outs[k] for k in places), loop.spans, loop.role
+    return made
 
 
 def _with_needs(name: Name, derived: Mapping[Name, Equation], emitted: set[Name]) -> Iterator[Equation]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradcli.ir.graph import Node, Value
 from gradcli.places import own_span
+from gradcli.quotients import divisor_of_zero, nothing_by_nothing, quotient
 from gradcli.saying import through
 from gradcli.spots import FAR, TINY, Rule, Spot, argument_of, bare, held, reaches, readers, tree_of
 from gradcli.syntax import ast
@@ -252,7 +253,7 @@ def _minus(text: str) -> str:
     return f"-{text}" if re.fullmatch(r"[\w.]+(\([^()]*\))?", text) else f"-({text})"
 
 
-# ── logarithms and quotients ────────────────────────────────────────────────────────────────────────────────
+# ── logarithms ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _log_of_zero(spot: Spot) -> Iterator[Mend]:
@@ -295,60 +296,27 @@ def _log_of(inner: str) -> str | None:
             return f"-softplus({x.span.text})"
         case ast.Call(func=ast.Name(id="sum"), args=(ast.Call(func=ast.Name(id="exp"), args=(x,)),), keywords=keywords):
             return f"logsumexp({', '.join(part.span.text for part in (x, *keywords))})"
+        case ast.Call(func=ast.Name(id="prod"), args=(x, *rest), keywords=keywords):
+            return f"sum({', '.join([f'log({x.span.text})', *(part.span.text for part in (*rest, *keywords))])})"
     return None
 
 
 def _log_of_named(spot: Spot, inner: str) -> str | None:
-    """`log(p[0])`, where `p = softmax(z)` is a line before."""
-    name = re.fullmatch(r"([A-Za-z_]\w*)(\[.*\])?", inner)
-    value = spot.node.inputs[0]
-    while value.node is not None and value.hint != (name and name[1]) and value.node.prim.name in PICKING:
-        value = value.node.inputs[0]
-    place = own_span(value.node)
-    if name is None or value.hint != name[1] or place is None or not reaches(place.text, place, spot.span):
+    """`log(p[0])`, where `p = softmax(z)` is a line before; `log(1 - p)`, where it is `p = sigmoid(z)`."""
+    found = re.fullmatch(r"(1 - )?([A-Za-z_]\w*)(\[.*\])?", inner)
+    if found is None:
         return None
-    stable = _log_of(place.text)
-    return None if stable is None else stable + (name[2] or "")
-
-
-def _quotient(spot: Spot) -> Iterator[Mend]:
-    """Quotients that have a value where both sides are 0."""
-    match tree_of(spot.span):
-        case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="sin"), args=(a,)), right=b) if (
-            a.span.text == b.span.text
-        ):
-            x = a.span.text
-            yield Mend("sin(x) / x is 1 at 0", spot.span,
-                       f"where({x} == 0, 1, sin({x}) / where({x} == 0, 1, {x}))")  # fmt: skip
-        case ast.Binary(
-            op="/", left=left, right=ast.Call(func=ast.Name(id="norm"), args=(inner, *rest), keywords=keywords)
-        ):
-            more = "".join(f", {part.span.text}" for part in (*rest, *keywords))
-            yield Mend("a vector of zeros has no direction; a small number below the root keeps it 0", spot.span,
-                       f"{held(left)} / sqrt(sum(square({inner.span.text}){more}) + {TINY[spot.dtype]})")  # fmt: skip
-        case ast.Binary(op="/", left=left, right=ast.Call(func=ast.Name(id="sqrt"), args=(inner,))) if (
-            spot.numbers[1] == 0
-        ):
-            yield Mend("a small number below the root keeps the divisor above 0", spot.span,
-                       f"{held(left)} / sqrt({inner.span.text} + {TINY[spot.dtype]})")  # fmt: skip
-        case ast.Binary(op="/", left=ast.Call(func=ast.Name(id="exp"), args=(a,)), right=total):
-            over = _sum_of_exp(total, a.span.text)
-            if over is not None:
-                yield Mend("`softmax` computes this without underflow", spot.span, f"softmax({a.span.text}{over})")
-        case ast.Binary(op="/", left=left, right=ast.Call(func=ast.Name(id="sum" | "mean")) as right) if (
-            spot.numbers == (0, 0)
-        ):
-            yield Mend("nothing is left to divide by; a divisor that is not 0 gives 0", spot.span,
-                       f"{held(left)} / maximum({right.span.text}, {TINY[spot.dtype]})")  # fmt: skip
-
-
-def _sum_of_exp(tree: ast.Expr, argument: str) -> str | None:
-    """Of `sum(exp(a), axis=…)` how it is called besides `a`, as `softmax` takes it."""
-    match tree:
-        case ast.Call(func=ast.Name(id="sum"), args=(ast.Call(func=ast.Name(id="exp"), args=(inner,)),)):
-            if inner.span.text == argument:
-                return "".join(f", axis={k.value.span.text}" for k in tree.keywords if k.name == "axis")
-    return None
+    rest, name, part = found.groups("")
+    value = spot.node.inputs[0]
+    while (
+        value.node is not None and value.hint != name and value.node.prim.name in (*PICKING, *(["sub"] if rest else []))
+    ):
+        value = value.node.inputs[1 if value.node.prim.name == "sub" else 0]
+    place = own_span(value.node)
+    if value.hint != name or place is None or not reaches(place.text, place, spot.span):
+        return None
+    stable = _log_of(rest + place.text)
+    return None if stable is None else stable + part
 
 
 # ── infinities that the model writes ────────────────────────────────────────────────────────────────────────
@@ -375,7 +343,7 @@ RULES: dict[tuple[str, str], Sequence[Rule]] = {
     ("value", "exp"): (_overflow,),
     ("value", "log"): (_log_of_zero,),
     ("value", "log1p"): (_log1p,),
-    ("value", "div"): (_quotient,),
+    ("value", "div"): (quotient, divisor_of_zero, nothing_by_nothing),
     ("value", "pow"): (_root_below_zero,),
     ("value", "sqrt"): (_root_below_zero,),
     ("value", "sub"): (_masked_out,),

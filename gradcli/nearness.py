@@ -7,7 +7,7 @@ where that is half of what the dtype has or more. A sum that is exactly 0 is lef
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
 from gradcli.places import Around, role_of, span_around
 from gradcli.saying import depth, operator
+from gradcli.syntax.diagnostics import Span
 from gradcli.traced import Born, Flow, Loss, Margins, Near
 from gradcli.tracing import LIMITS
+from gradcli.turns import Turns
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
@@ -29,15 +31,15 @@ FAR = 1e8  # from a limit: of no interest beside the nearest
 SUMS = ("add", "sub", "reduce_sum")
 POWERS = ("exp", "exp2", "sigmoid")  # that are 0 for no number
 ADDING = ("add", "add_slice", "scatter_add")
-SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid")  # what can underflow to 0
+SHRINKING = ("mul", "div", "exp", "exp2", "pow", "square", "sigmoid", "reduce_prod")  # what can underflow to 0
 
 
 class Probe:
-    """Looks at every step of a run; `margins` tells what it saw. `turn_of` tells the turn of a loop that a step is in,
-    and around which graph the loop is, where loops may have been cut into chunks."""
+    """Looks at every step of a run; `margins` tells what it saw. `turns` knows those of the model; `alone` are loops of
+    which the first turn is written out; `inside` has the whole names of what is named in layers."""
 
-    def __init__(self, turn_of: Callable[[Around], tuple[int | None, Around]]) -> None:
-        self._turn_of = turn_of
+    def __init__(self, turns: Turns, alone: Sequence[Span], inside: Mapping[int, str]) -> None:
+        self._turns, self._alone, self._inside = turns, alone, inside
         self._near: dict[Any, Near] = {}
         self._losses: dict[Any, Loss] = {}
         self._flow: dict[tuple[int, int | None], Flow] = {}
@@ -111,7 +113,7 @@ class Probe:
 
     def carries(self, around: Around, values: Sequence[Value], arrays: Sequence[Array]) -> None:
         """What the adjoint of a loop carries, after one of its turns; not the sums that it adds up."""
-        turn, loop = self._turn_of(around)
+        turn, loop = self._turns.of(around)
         if loop.outer is None or loop.outer.outer is not None or depth(role_of(loop.outer, loop.node)) != 1:
             return
         spans = () if around.node is None else around.node.spans
@@ -131,7 +133,14 @@ class Probe:
             shape = tuple(map(definite, value.shape))
             zeros = 1 - np.count_nonzero(array) / array.size
             span = span_around(around, value.node if turn is None else around.node)
-            self._flow[value.id, turn] = Flow(span, value.hint[2:], shape, _rms(array), zeros, turn)
+            name = self._inside.get(value.id, value.hint[2:])
+            ends = turn is None and any(value is out for out in around.graph.outputs)
+            known = 0 if turn is None and not ends and span is not None and self._in_first(span) else turn
+            self._flow[value.id, turn] = Flow(span, name, shape, _rms(array), zeros, known, ends)
+
+    def _in_first(self, span: Span) -> bool:
+        """Whether a line stands in a loop of which the first turn alone is written out."""
+        return any(span.source is loop.source and loop.start < span.start < loop.end for loop in self._alone)
 
 
 def _added_to(value: Value) -> Value:
@@ -152,7 +161,7 @@ def _place(around: Around, node: Node) -> tuple[Any, Born, str]:
 
 def _vanished(node: Node, operands: Sequence[Array], array: Array) -> bool:
     """Whether a product or a power is 0 whose operands are not."""
-    if node.prim.name not in SHRINKING:
+    if node.prim.name not in SHRINKING or node.prim.kind != "elementwise":
         return False
     alive = np.logical_and.reduce([np.broadcast_to(np.isfinite(x), array.shape) for x in operands])
     for x in operands[:1] if node.prim.name != "mul" else operands:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,11 @@ class Try:
     rounding: float  # of the value that is differentiated
     index: tuple[int, ...] | None = None
     smooth: bool = True  # asked only where the gradient is not finite
+    blur: float = 0.0  # how far the gradient moves with the rounding of the inputs; asked only where it disagrees
 
     @property
     def allowed(self) -> float:
-        return SAFETY * self.slope.error + ROUNDING * (self.eps * self.size + self.rounding)
+        return SAFETY * self.slope.error + ROUNDING * (self.eps * self.size + self.rounding + self.blur)
 
     @property
     def apart(self) -> float:
@@ -74,6 +76,7 @@ class One:
         self.eps = max(EPS[dtype], *weighted.eps)
         self.rounding = weighted.rounding
         self.scales = scales_of(weighted.arrays[position])
+        self.blur: Array | None = None
 
     def way(self, along: Array) -> Way:
         """Of all elements."""
@@ -96,7 +99,13 @@ class One:
             terms = np.where(way.along == 0, 0.0, way.gradient * way.along)
             scale, found = float(abs(way.along).max()), float(terms.sum())
             smooth = isfinite(found) or (slope.known and self.weighted.smooth(way))
-            return Try(found, slope, float(abs(terms).sum()), scale, self.eps, self.rounding, way.index, smooth)
+            size, blur = float(abs(terms).sum()), self._blurred(way)
+            return Try(found, slope, size, scale, self.eps, self.rounding, way.index, smooth, blur)
+
+    def _blurred(self, way: Way) -> float:
+        if self.blur is None:
+            return 0.0
+        return float((abs(way.along) * (self.blur if way.index is None else self.blur[way.index])).sum())
 
     def halved(self, along: Array) -> Try | None:
         """The element by which a way that disagrees does; None where no part of it alone disagrees."""
@@ -135,8 +144,9 @@ def check_problem(
         Checked(problem, weighted, k, count, at, seed) for k, (count, at) in enumerate(zip(counts, places, strict=True))
     ]
     asked = [(check, way) for check in checks for way in check.ways]
+    blurs = cache(problem.blurs)
     slopes = iter(weighted.slopes([way for _, way in asked], lambda k: advance(asked[k][0].name)))
-    return [check.result([next(slopes) for _ in check.ways]) for check in checks]
+    return [check.result([next(slopes) for _ in check.ways], blurs) for check in checks]
 
 
 class Checked:
@@ -147,7 +157,7 @@ class Checked:
     ) -> None:  # fmt: skip
         import numpy as np
 
-        self.target, self.gradient, self.at = problem.targets[k], problem.gradients[k], at
+        self.k, self.target, self.gradient, self.at = k, problem.targets[k], problem.gradients[k], at
         self.wrt = (*problem.prefix, self.target.name)
         self.name = ",".join(self.wrt)
         self.dtype = problem.graph.inputs[self.target.position].dtype
@@ -160,8 +170,11 @@ class Checked:
         self._wholes = [self._one.scales * signs(self.gradient.shape, seed, k, n) for n in range(wholes)]
         self.ways = [*map(self._one.way, self._wholes), *map(self._one.element, elements)]
 
-    def result(self, slopes: Sequence[Slope]) -> GradientCheck:
-        every = [self._one.judged(way, slope) for way, slope in zip(self.ways, slopes, strict=True)]
+    def result(self, slopes: Sequence[Slope], blurs: Callable[[], Sequence[Array]]) -> GradientCheck:
+        every = self._judged(slopes)
+        if any(one.disagrees for one in every):
+            self._one.blur = blurs()[self.k]
+            every = self._judged(slopes)
         wholes, elements = every[: len(self._wholes)], every[len(self._wholes) :]
         odd = next((way for way, whole in zip(self._wholes, wholes, strict=True) if whole.disagrees), None)
         if odd is not None and not any(element.disagrees for element in elements):
@@ -177,6 +190,9 @@ class Checked:
             kinks_of([node for one in lost for node in one.slope.kinks]),
             turns_of([node for one in every for node in one.slope.turns]),
         )  # fmt: skip
+
+    def _judged(self, slopes: Sequence[Slope]) -> list[Try]:
+        return [self._one.judged(way, slope) for way, slope in zip(self.ways, slopes, strict=True)]
 
 
 def verdict(every: Sequence[Try], gradient: Array, nonfinite: int, finite: bool) -> Verdict:

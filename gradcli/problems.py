@@ -6,7 +6,7 @@ Of a high order by one input, without `--sens`, `grad` has a way of its own: tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradcli import weights
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
+
+
+SHAKES = 5  # times that a gradient is computed at inputs off by rounding
 
 
 @record(eq=False)
@@ -50,6 +53,17 @@ class Problem:
     targets: Sequence[Target]
     values: Sequence[Array]
     gradients: Sequence[Array]
+    gradients_at: Callable[[Sequence[Array]], Sequence[Array]]  # a point beside this one
+
+    def blurs(self) -> list[Array]:
+        """How far each gradient moves where every input is off by a unit of rounding: no program computes it closer.
+        The median of some times, as it may jump at a kink, and move by nothing by chance."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            tried = [self.gradients_at([off_by_rounding(x, seed) for x in self.arrays]) for seed in range(SHAKES)]
+            apart = [[abs(x.astype("f8") - y) for x, y in zip(self.gradients, one, strict=True)] for one in tried]
+            return [np.nan_to_num(np.median(of_one, axis=0), posinf=0.0) for of_one in zip(*apart, strict=True)]
 
     def weighted(self, machine: Machine) -> Weighted:
         moved = [target.position for target in self.targets]
@@ -95,12 +109,28 @@ def problem_of(function: Function, arrays: Sequence[Array], targets: Sequence[Ta
     graph = function.graph
     sens = zip(function.sens.values(), graph.outputs, strict=True)
     cts = [weights.array(one, out.aval, machine, "sens") for one, out in sens]
-    if function.series is not None:
-        values, gradients = (run_graph(one, arrays, machine) for one in (graph, function.series))
-        return Problem(function.prefix, graph, arrays, cts, targets, values, gradients)
-    wrt = [target.position for target in targets]
-    made, n = run_graph(reverse(graph, wrt, sens="inputs"), [*arrays, *cts], machine), len(graph.outputs)
-    return Problem(function.prefix, graph, arrays, cts, targets, made[:n], made[n:])
+    series = function.series
+    if series is not None:
+        values, gradients = (run_graph(one, arrays, machine) for one in (graph, series))
+        return Problem(function.prefix, graph, arrays, cts, targets, values, gradients,
+                       lambda point: run_graph(series, point, machine))  # fmt: skip
+    whole, n = reverse(graph, [target.position for target in targets], sens="inputs"), len(graph.outputs)
+    made = run_graph(whole, [*arrays, *cts], machine)
+    return Problem(function.prefix, graph, arrays, cts, targets, made[:n], made[n:],
+                   lambda point: run_graph(whole, [*point, *cts], machine)[n:])  # fmt: skip
+
+
+def off_by_rounding(x: Array, seed: int) -> Array:
+    """Every element one unit of rounding larger or smaller; what is no float stays."""
+    import numpy as np
+
+    from gradcli.data.random import initialise
+
+    if x.dtype.kind != "f":
+        return x
+    up = initialise("normal", x.shape, "f64", seed=seed, path="rounding") > 0
+    moved: Array = np.nextafter(x, np.where(up, np.inf, -np.inf).astype(x.dtype))
+    return np.where(x == 0, x, moved)
 
 
 def problem_alone(graph: Graph, arrays: Sequence[Array], seed: int) -> Problem:

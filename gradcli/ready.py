@@ -6,7 +6,8 @@ Nodes keep their places in the model and their roles in a derivative. Where memo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradcli import running, saying
@@ -17,41 +18,20 @@ from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Value
 from gradcli.ir.region import regions
-from gradcli.passes.checkpoints import checkpoint_loops, lengths
+from gradcli.passes.checkpoints import checkpoint_loops
 from gradcli.passes.histories import keep_parts
 from gradcli.passes.loops import prune
-from gradcli.places import Around
 from gradcli.plan import check_memory, fits, make_flat
 from gradcli.record import record, replace
 from gradcli.request import Request
 from gradcli.syntax.diagnostics import ModelError, Span
 from gradcli.tracing import Tracer
+from gradcli.turns import Turns
 
 if TYPE_CHECKING:
     from gradcli.weights import Given
 
-
-@record(eq=False)
-class Cut:
-    """Loops that keep less, because memory is short, and run some of their turns again: the turns of each, by its
-    places, and how often they were cut (see `passes.checkpoints`)."""
-
-    turns: Mapping[tuple[Span, ...], int]
-    levels: int = 1
-
-    def turn(self, around: Around) -> tuple[int | None, Around]:
-        """The turn of the loop around, of which a step may be in a chunk; and the outermost chunk."""
-        chunks = [around]
-        while around.outer is not None and around.node is not None and around.outer.node is not None and (
-            around.outer.node.spans == around.node.spans and around.node.spans in self.turns
-        ):  # fmt: skip
-            around = around.outer
-            chunks.insert(0, around)
-        turn, left = chunks[-1].turn, 0 if around.node is None else self.turns.get(around.node.spans, 0)
-        for k, chunk in enumerate(chunks[:-1]):
-            left = lengths(left, self.levels - k)[1]
-            turn = None if turn is None or chunk.turn is None else turn + chunk.turn * left
-        return turn, around
+WHOLE = "@"  # before a whole name
 
 
 @record(eq=False)
@@ -64,7 +44,8 @@ class Ready:
     inputs: tuple[Any, ...]
     feeds: tuple[tuple[str, str], ...]
     sens: tuple[dict[str, Any], ...]
-    cut: Cut
+    turns: Turns
+    inside: Mapping[int, str]  # what is named inside a layer, by its whole name: `l1/h`
 
     def spoiling(self, tracer: Tracer) -> set[int]:
         """The births that spoil a result."""
@@ -83,19 +64,49 @@ def get_ready(program: Program, prepared: Prepared, request: Request) -> Ready:
     """Raises ModelError as `grad` does, NUM001 where it cannot fit into memory."""
     machine = Machine(memory=request.memory)
     given = running.read_sens(program, prepared, request) if request.sens or request.sens_arrays is not None else None
-    derived = _derived(prepared, request, None if given is None else list(given))
+    with _whole_names(prepared):
+        derived = _derived(prepared, request, None if given is None else list(given))
     for fed in prepared.params:
         derived.graph.inputs[fed.position].hint = fed.name  # `l1.w`, which tells the layer
-    _name_inside(derived.graph)
-    graph, cut = _fitting(derived.graph, request.memory)
+    graph, turns = _fitting(derived.graph, request.memory, prepared.loops)
     derived = replace(derived, graph=graph)
+    inside = _shortened(derived, len(prepared.outputs))
+    _name_inside(graph)
     inputs = [*running.feed_arrays(prepared, machine), *running.sens_arrays(given or {}, derived.weighted, machine)]
     feeds: list[tuple[str, str]] = [("", "")] * len(inputs)
     for fed in (*prepared.inputs, *prepared.params, *prepared.data):
         feeds[fed.position] = _source(fed)
     for k, (name, _) in enumerate(derived.weighted, len(prepared.graph.inputs)):
         feeds[k] = (f"sens {name}", _weight(given, name))
-    return Ready(program, prepared, derived, tuple(inputs), tuple(feeds), running.describe_sens(prepared, given), cut)
+    return Ready(
+        program, prepared, derived, tuple(inputs), tuple(feeds), running.describe_sens(prepared, given), turns, inside
+    )  # fmt: skip
+
+
+@contextmanager
+def _whole_names(prepared: Prepared) -> Iterator[None]:
+    """Named lines of layers by their whole names, for as long as the block lasts: derivatives are named after them."""
+    named = {value: name for name, value in prepared.lines.items() if value.hint == name.rpartition("/")[2] != name}
+    for value, name in named.items():
+        value.hint = WHOLE + name
+    try:
+        yield
+    finally:
+        for value, name in named.items():
+            value.hint = name.rpartition("/")[2]
+
+
+def _shortened(derived: Derived, count: int) -> dict[int, str]:
+    """The values with whole names, which are called by their own again; and gradients by params of layers."""
+    graph, found = derived.graph, {}
+    for value in (*graph.inputs, *(out for node in graph.nodes for out in node.outs)):
+        sign, marked, name = value.hint.partition(WHOLE)
+        if marked:
+            value.hint, found[value.id] = sign + name.rpartition("/")[2], name
+    for names, value in zip(derived.names, graph.outputs[count:], strict=True):
+        if value.hint == f"d_{names[-1].rpartition('.')[2]}":
+            found[value.id] = names[-1]
+    return found
 
 
 def _name_inside(graph: Graph) -> None:
@@ -121,24 +132,24 @@ def _derived(prepared: Prepared, request: Request, weighted: list[str] | None) -
         return Derived(prepared.graph, (), (), (), ())
 
 
-def _fitting(graph: Graph, memory: int | None) -> tuple[Graph, Cut]:
+def _fitting(graph: Graph, memory: int | None, bounds: Mapping[Span, Set[tuple[int, int]]]) -> tuple[Graph, Turns]:
     """The graph; where it keeps too much, with loops that keep less. Raises ModelError NUM001."""
     plan = make_flat(graph)
     if fits(plan, memory):
-        return graph, Cut({})
+        return graph, Turns(bounds, {})
     whole = prune(keep_parts(graph))
     least = make_flat(whole)
     for levels in range(1, MAX_LEVELS + 1):
         shorter = checkpoint_loops(whole, levels)
         plan = make_flat(shorter)
         if fits(plan, memory):
-            turns = {node.spans: definite(node.params["turns"]) for node in whole.nodes if node.prim.name == "scan"}
-            return shorter, Cut(turns if shorter is not whole else {}, levels)
+            cut = {node.spans: definite(node.params["turns"]) for node in whole.nodes if node.prim.name == "scan"}
+            return shorter, Turns(bounds, cut if shorter is not whole else {}, levels)
         least = min(least, plan, key=lambda plan: plan.peak)
         if levels > 1 and shorter is whole:
             break
     check_memory(least, memory)
-    return whole, Cut({})
+    return whole, Turns(bounds, {})
 
 
 def _source(fed: Fed) -> tuple[str, str]:

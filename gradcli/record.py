@@ -44,7 +44,7 @@ def record(cls: Any = None, /, *, frozen: bool = True, eq: bool = True) -> Any:
 def replace(instance: T, **changes: Any) -> T:
     """A copy with some fields changed."""
     kind: Any = type(instance)
-    return kind(**{name: getattr(instance, name) for name in kind.__match_args__} | changes)  # type: ignore[no-any-return]
+    return kind(**{name: getattr(instance, name) for name in kind.__match_args__} | changes)  # type: ignore[no-any-return]  # of the class of `instance`
 
 
 # ── making a class ──────────────────────────────────────────────────────────────────────────────────────────

@@ -89,7 +89,7 @@ def _gradient(
     name = ",".join(by)
     elements = explainer.zeros_of(question, array) if name in request.why else None
     reason = explainer.zero_of(question) if all_zero(array) else None
-    return Entry(name, kind, array, aval.dtype, by, reason, elements=elements)  # type: ignore[arg-type]
+    return Entry(name, kind, array, aval.dtype, by, reason, elements=elements)  # type: ignore[arg-type]  # of an input or a param
 
 
 def result_of(

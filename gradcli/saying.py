@@ -68,16 +68,10 @@ def through(value: Value) -> Value:
 
 
 def number(x: float, dtype: str) -> str:
-    """The shortest digits, 6 at most."""
-    import numpy as np
+    """6 digits, or as many as it takes to tell it from a whole number."""
+    from gradcli.report.numbers import brief
 
-    from gradcli.ir.aval import NUMPY_NAMES
-    from gradcli.report.numbers import for_people
-
-    if dtype == "bool":
-        return "true" if x else "false"
-    with np.errstate(all="ignore"):
-        return for_people(np.asarray(x, NUMPY_NAMES[dtype]), 6)[0]
+    return brief(x, dtype)
 
 
 def depth(role: Role | None) -> int:
@@ -98,7 +92,8 @@ def _applied(node: Node, parts: Sequence[tuple[str, int]]) -> tuple[str, int]:
         return f"1 - {_held(parts[0], 6)}**2", 2
     if name == "neg":
         return f"-{_held(parts[0], 4)}", 4
-    return f"{operator(name)}({', '.join(text for text, _ in parts)})", ATOM
+    called = node.outs[0].dtype if name == "cast" else operator(name)
+    return f"{called}({', '.join(text for text, _ in parts)})", ATOM
 
 
 def _held(part: tuple[str, int], strength: int) -> str:
@@ -115,10 +110,21 @@ def _said(value: Value, left: int, step: Node | None) -> tuple[str, int]:
     span = own_span(node)
     same = step is not None and own_span(step) == span
     if node.role is None and span is not None and not same and len(span.text) <= LONGEST and "\n" not in span.text:
-        return span.text, ATOM if re.fullmatch(r"[\w.]+(\([^()]*\))?", span.text) else 1
+        return span.text, ATOM if _is_whole(span.text) else 1
     if not left:
         return "…", ATOM
     return _applied(node, [_said(inner, left - 1, step) for inner in node.inputs])
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is a name or a call, which needs no brackets."""
+    depth, name = 0, re.match(r"[\w.]+", text)
+    rest = text[name.end() :] if name is not None else "+"
+    for k, letter in enumerate(rest):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0 and (letter != ")" or k < len(rest) - 1):
+            return False
+    return True
 
 
 def _constant(node: Node) -> str:

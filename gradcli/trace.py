@@ -43,7 +43,8 @@ def trace(
     ready = get_ready(*prepare(file, request), request)
     if on_start is not None:
         on_start(steps(ready.derived.graph))
-    probe = Probe(ready.cut.turn) if margins else None
+    alone = ready.turns.first_alone(ready.derived.graph.nodes)
+    probe = Probe(ready.turns, alone, ready.inside) if margins else None
     tracer = Tracer(on_step=on_step) if probe is None else Tracer(probe.look, on_step, probe.carries)
     outs = tracer.run(ready.derived.graph, ready.inputs)
     root = _first(ready, tracer)
@@ -107,8 +108,9 @@ def _finding(ready: Ready, tracer: Tracer, root: int, outs: Sequence[Any], vanis
             if saying.operand(v, node) != saying.number(x, v.dtype)]  # fmt: skip
     operands = dict.fromkeys(_operand(v, x, node, vanished.get(v.id, "")) for v, x in read)
     elementwise = node.prim.kind == "elementwise"
+    name = role.prim if role is not None else node.prim.name if node.prim.name != "cast" else out.dtype
     return Finding(
-        value, _born(role), saying.depth(role), saying.operator(role.prim if role is not None else node.prim.name),
+        value, _born(role), saying.depth(role), saying.operator(name),
         _within(node), node.prim.name, saying.formula(node),
         saying.with_numbers(node, birth.operands) if elementwise else "",
         out.hint, "", span_around(birth.around, node), *about, tuple(operands), *tail,
@@ -145,7 +147,10 @@ def _vanished(ready: Ready, birth: Birth) -> dict[int, str]:
         at = _broadcast(birth.index, outs[0].shape)
         if made in zeros and around.turn == birth.around.turn and at is not None:
             numbers = [float(x) for x in numbers_at(made, operands, at)]
-            if underflows(made.prim.name, numbers):
+            if made.prim.name == "reduce_prod":
+                if operands[0].all():
+                    seen[zeros[made]] = f"underflow of {saying.formula(made)}"
+            elif underflows(made.prim.name, numbers):
                 seen[zeros[made]] = f"underflow of {saying.with_numbers(made, numbers)}"
         if made is node:
             raise _Enough
@@ -177,19 +182,19 @@ def _turns(ready: Ready, around: Around) -> tuple[Turn, ...]:
     found: list[Turn] = []
     at: Around | None = around
     while at is not None:
-        turn, at = ready.cut.turn(at)
+        turn, at = ready.turns.of(at)
         if turn is not None and at.node is not None:
-            span = span_around(at.outer or at, at.node)
-            turns = ready.cut.turns.get(at.node.spans, definite(at.node.params["turns"]))
-            found.append(Turn(span, turn, _variable(span, turns, turn)))
+            span, every = span_around(at.outer or at, at.node), ready.turns.range_of(at.node)
+            stops = at.node.params["cond"] is not None or at.node.params["counted"]
+            found.append(Turn(span, turn, _variable(span, every, turn), None if stops or every is None else len(every)))
         at = at.outer
     return tuple(reversed(found))
 
 
-def _variable(span: Span | None, turns: int, turn: int) -> str:
-    """`i = 7` in a loop whose end is a literal: its first turns may have been written out, not its last ones."""
-    head = None if span is None else re.match(r"for\s+(\w+)\s+in\s+[^{}]*?\.\.\s*(\d+)\s*[{w]", span.text)
-    return "" if head is None else f"{head[1]} = {int(head[2]) - turns + turn}"
+def _variable(span: Span | None, every: range | None, turn: int) -> str:
+    """`i = 7`"""
+    head = None if span is None else re.match(r"for\s+(\w+)\s+in\b", span.text)
+    return "" if head is None or every is None or turn >= len(every) else f"{head[1]} = {every[turn]}"
 
 
 def _text(value: float) -> str:

@@ -64,6 +64,7 @@ class Turn:
     span: Span | None
     turn: int
     variable: str = ""
+    of: int | None = None  # how many there are, if that is known before they are run
 
 
 @record
@@ -135,6 +136,7 @@ class Flow:
     rms: float
     zeros: float
     turn: int | None = None
+    ends: bool = False  # it is the gradient by an input or a param, where all that reads it is added up
 
 
 @record

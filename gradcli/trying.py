@@ -21,7 +21,7 @@ from gradcli.ready import Ready, get_ready
 from gradcli.record import replace
 from gradcli.request import ModelFile, Request
 from gradcli.spots import Spot
-from gradcli.syntax.diagnostics import ModelError, Source
+from gradcli.syntax.diagnostics import ModelError, Source, Span
 from gradcli.traced import Finding, Mend
 from gradcli.tracing import Birth, Tracer
 
@@ -51,7 +51,7 @@ def repair(
     for mend in islice(mends.candidates(spot), most):
         if on_step is not None:
             on_step("a repair")
-        if _helps(ready, request, file, mend):
+        if _helps(ready, request, file, mend, finding.span):
             return mend
     for dtype in WIDER.get(birth.out.dtype, ())[:most]:
         if on_step is not None:
@@ -61,8 +61,9 @@ def repair(
     return None
 
 
-def _helps(ready: Ready, request: Request, file: ModelFile, mend: Mend) -> bool:
-    """Whether the model with the repair, of its own text or of a file that it imports, no longer goes bad there."""
+def _helps(ready: Ready, request: Request, file: ModelFile, mend: Mend, born: Span) -> bool:
+    """Whether the model with the repair, of its own text or of a file that it imports, no longer goes bad there, nor so
+    that it reaches a result where it was born."""
     assert mend.span is not None
     span, own = mend.span, ready.program.scope.source
     patched = Source(span.source.name, span.source.text[: span.start] + mend.by + span.source.text[span.end :])
@@ -79,21 +80,29 @@ def _helps(ready: Ready, request: Request, file: ModelFile, mend: Mend) -> bool:
             program = Program(patched if span.source is own else own, base, options, None, read)
         return program, read_params(program.prepare(request.net, read_feeds(program, request)), request)
 
-    return _clean(again, request, range(span.start, span.start + len(mend.by)))
+    before = born.start < span.end or born.source is not span.source
+    place = born.start if before else born.start + len(mend.by) - (span.end - span.start)
+    return _clean(again, request, range(span.start, span.start + len(mend.by)), place)
 
 
 class _Again(Exception):
     """What a repair was to prevent."""
 
 
-def _clean(make: Callable[[], tuple[Program, Prepared]], request: Request, place: range | None = None) -> bool:
-    """Whether a model runs, and no number goes bad: in that stretch of its text, or so that it reaches a result."""
+def _clean(
+    make: Callable[[], tuple[Program, Prepared]], request: Request, place: range | None = None, born: int = -1
+) -> bool:
+    """Whether a model runs, and no number goes bad so that it reaches a result; or where a repair was made at a `place`
+    of its text, none there, and none with a result where it was `born`."""
+
+    def starts(birth: Birth) -> int | None:
+        span = span_around(birth.around, birth.node)
+        made = birth.node is not None and birth.node.prim.name != "constant"
+        return (span.start if span is not None else None) if made else -2
 
     def look(birth: Birth) -> None:
-        span = span_around(birth.around, birth.node)
-        if birth.node is not None and birth.node.prim.name != "constant" and place is not None and (
-            span is None or span.start in place
-        ):  # fmt: skip
+        start = starts(birth)
+        if place is not None and (start is None or start in place):
             raise _Again
 
     tracer = Tracer(on_birth=look)
@@ -102,4 +111,4 @@ def _clean(make: Callable[[], tuple[Program, Prepared]], request: Request, place
         tracer.run(ready.derived.graph, ready.inputs)
     except (ModelError, _Again):
         return False
-    return place is not None or not ready.spoiling(tracer)
+    return not any(place is None or starts(tracer.births[root]) == born for root in ready.spoiling(tracer))

@@ -79,11 +79,11 @@ def execute(program: Program, inputs: Sequence[Any], xp: Any) -> list[Any]:
         for call, fetch, _, out, into, dead, node in program.instructions:  # noqa: B007 - read when a step raises
             if into is not None:
                 operands = fetch(slots)
-                slots[out] = call(*operands, out=operands[into])  # type: ignore[index]
+                slots[out] = call(*operands, out=operands[into])  # type: ignore[index]  # see `Instruction`
             elif type(out) is int:
                 slots[out] = call(*fetch(slots))
             else:
-                for slot, array in zip(out, call(*fetch(slots)), strict=True):  # type: ignore[arg-type]
+                for slot, array in zip(out, call(*fetch(slots)), strict=True):  # type: ignore[arg-type]  # see `Instruction`
                     slots[slot] = array if array is None else xp.asarray(array)
             for slot in dead:
                 slots[slot] = None

@@ -54,15 +54,15 @@ def one_by_one(lines: Sequence[Line], slots: list[Any]) -> None:
             if how == "write":
                 call(*map(at, ins), out=slots[outs[0]])  # type: ignore[misc, index]  # as `Line` says
             elif how == "make":
-                slots[outs[0]] = np.asarray(call(*map(at, ins)))  # type: ignore[misc, index]
+                slots[outs[0]] = np.asarray(call(*map(at, ins)))  # type: ignore[misc, index]  # as `Line` says
             elif how == "hand":
-                call(tuple(map(at, ins)), tuple(_each(slots, outs)))  # type: ignore[misc]
+                call(tuple(map(at, ins)), tuple(_each(slots, outs)))  # type: ignore[misc]  # as `Line` says
             elif how == "unpack":
-                for slot, array in zip(outs, as_arrays(call(*map(at, ins))), strict=True):  # type: ignore[misc]
-                    slots[slot] = array  # type: ignore[index]
+                for slot, array in zip(outs, as_arrays(call(*map(at, ins))), strict=True):  # type: ignore[misc]  # as `Line` says
+                    slots[slot] = array  # type: ignore[index]  # as `Line` says
             else:
                 for slot in outs:
-                    slots[slot] = None  # type: ignore[index]
+                    slots[slot] = None  # type: ignore[index]  # as `Line` says
         except Exception as error:
             raise Failed(node) from error
 

@@ -60,7 +60,7 @@ def typed(function: Callable[..., int]) -> Callable[..., int]:
     def command(**given: Any) -> int:
         return call(function, given)
 
-    command.__signature__ = inspect.Signature(made)  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(made)  # type: ignore[attr-defined]  # functions take it
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in made}
     command.__doc__, command.__name__ = function.__doc__, function.__name__
     return command

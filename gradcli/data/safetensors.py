@@ -7,6 +7,7 @@ the header. The arrays must fill the rest of the file, without overlaps or holes
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +82,8 @@ def _header(file: DataFile) -> tuple[dict[str, Any], int, int]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        seen: set[str] = set()
-        raise _Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+        times = Counter(key for key, _ in pairs)
+        raise _Twice(next(key for key in times if times[key] > 1))
     return fields
 
 

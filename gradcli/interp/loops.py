@@ -40,6 +40,8 @@ def loop(ctx: Elaborator, frame: Frame, statement: ast.For, block: Block) -> Non
         raise fail("NUM003", f"a loop of {turns:_} turns; {MAX_TURNS:_} are possible", statement.span)
     if turns is not None and turns <= 0:
         return
+    if isinstance(start, int) and isinstance(stop, int):
+        ctx.run.loops.setdefault(statement.span, set()).add((int(start), int(stop)))
     if statement.cond is not None or turns is None or isinstance(start, Poly) or isinstance(stop, Poly):
         _roll_whole(Loop(ctx, frame, statement, block, sizes=False), start, stop)
     elif turns < ROLLED_FROM or bodies.tests_something(statement.body):

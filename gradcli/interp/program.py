@@ -6,7 +6,7 @@ graph input is fed by. `symbolic` elaborates a net for all sizes at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Prepared:
     lines: Mapping[str, Value]
     origins: Mapping[str, Span]  # where inputs and params are declared
     dims: Mapping[int, tuple[str | None, ...]] = field(default_factory=dict)  # names of dims, by id of the value
+    loops: Mapping[Span, Set[tuple[int, int]]] = field(default_factory=dict)  # first and last turn + 1, by the place
 
 
 class Program:
@@ -235,6 +236,7 @@ class Program:
             lines,
             origins,
             _named_dims(ctx, decl, net, inputs),
+            ctx.run.loops,
         )
 
     def _bind(

@@ -165,6 +165,9 @@ class Run:
     param_paths: dict[Value, str] = field(default_factory=dict)
     layers: dict[str, Any] = field(default_factory=dict)  # absolute path → LayerV or LayerArrayV
     lines: dict[str, Any] = field(default_factory=dict)  # named lines of the entry net, `h`, `l1/h` → Arr
+    loops: dict[Span, set[tuple[int, int]]] = field(
+        default_factory=dict
+    )  # first and last turn + 1, by the loop's place
     entry: str = ""  # the path of the entry net
     given: dict[str, Span] = field(default_factory=dict)  # where its inputs get their data
     input_dims: dict[str, tuple[Size, Span]] = field(default_factory=dict)

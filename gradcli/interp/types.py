@@ -39,7 +39,7 @@ def match_dims(
         raise fail("SHP105", "a type has one `...` at most", declared[places[1]].span)
     if places:
         lead = len(dims) - (len(declared) - 1)
-        declared[places[0] : places[0] + 1] = [None] * max(lead, 0)  # type: ignore[list-item]
+        declared[places[0] : places[0] + 1] = [None] * max(lead, 0)  # type: ignore[list-item]  # any size
     if len(declared) != len(dims) or lead < 0:
         raise fail(
             "SHP105",

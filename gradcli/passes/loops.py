@@ -6,7 +6,8 @@ stacked reads it in the body; an operand, when the body reads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import Any
 
 from gradcli.ir.graph import Builder, Graph, Node, Value
 from gradcli.ir.live import without_dead
@@ -31,6 +32,19 @@ def prune(graph: Graph) -> Graph:
 
 def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int]) -> None:
     """Emit the node without its dead parts; `env` gets the results that are left."""
+    operands, params, places = narrowed(node, read)
+    builder.spans, start = node.spans, len(builder.nodes)
+    made = builder.emit(node.prim, [env[node.inputs[k].id] for k in operands], params)
+    builder.mark(start, node.role)
+    builder.spans = ()
+    for place, new in zip(places, made, strict=True):
+        old = node.outs[place]
+        env[old.id] = new
+        new.hint = new.hint or old.hint
+
+
+def narrowed(node: Node, read: Set[int]) -> tuple[list[int], dict[str, Any], list[int]]:
+    """Which operands a `scan` needs and which results it has for those that are read; and its parameters then."""
     params = node.params
     body, cond, n_consts, n = params["body"], params["cond"], params["consts"], params["carry"]
     first = 1 + n_consts
@@ -51,26 +65,16 @@ def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int])
     inner = [0, *(1 + k for k in consts), *(first + k for k in carry), *slices]
     shift = 0 if params["counted"] else -1  # of the body's inputs against the operands
     operands = [*([0] if params["counted"] else []), *(k + shift for k in inner[1:])]
-    builder.spans, start = node.spans, len(builder.nodes)
-    made = builder.emit(
-        node.prim,
-        [env[node.inputs[k].id] for k in operands],
-        {
-            **params,
-            "body": _with_inputs(part, inner),
-            "cond": None if cond is None else _with_inputs(cond, inner[: 1 + len(consts) + len(carry)]),
-            "consts": len(consts),
-            "carry": len(carry),
-        },
-    )
-    builder.mark(start, node.role)
-    builder.spans = ()
+    left = {
+        **params,
+        "body": _with_inputs(part, inner),
+        "cond": None if cond is None else _with_inputs(cond, inner[: 1 + len(consts) + len(carry)]),
+        "consts": len(consts),
+        "carry": len(carry),
+    }
     places = [*carry, *(n + k for k in carry), *(n + k for k in stacked)]
     places += [len(node.outs) - 1] if cond is not None else []
-    for place, new in zip(places, made, strict=True):
-        old = node.outs[place]
-        env[old.id] = new
-        new.hint = new.hint or old.hint
+    return operands, left, places
 
 
 def _body(body: Graph, outputs: Sequence[int]) -> Graph:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gradcli.report.numbers import for_people, json_number
+from gradcli.report.numbers import brief, json_number
 from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Span
 from gradcli.traced import Flow, Loss, Margins, Near
@@ -15,7 +15,8 @@ from gradcli.traced import Flow, Loss, Margins, Near
 TEXT, NARROW = 24, 16  # columns of an expression in a table, and in a wide one
 BAR = 16  # columns of the longest bar
 TURNS = 6  # of a loop in the table
-STEADY = 1e3  # a gradient that grows or shrinks by more on its way back is told
+STEADY = 3  # decades: a gradient that grows or shrinks by more on its way back is told
+FAR = 6  # and by how many, where it does so on a part of the way only, as a small factor may be meant
 
 
 def margins_page(margins: Margins, *, color: bool) -> Iterator[str]:
@@ -87,17 +88,32 @@ def thinned(flow: Sequence[Flow]) -> list[Flow]:
 
 
 def flow_verdict(flow: Sequence[Flow]) -> str:
-    """Whether the gradient vanishes or explodes on its way."""
+    """Whether the gradient vanishes or explodes on its way: where it ends, or else farthest on the way, as what is
+    added up at the end hides it."""
     alive = [one for one in flow if 0 < one.rms < math.inf]
     if len(alive) < 2:
         return ""
     first, last = alive[0], alive[-1]
-    ratio = last.rms / first.rms
-    if ratio >= STEADY:
-        return f"it explodes: {ratio:.2g} times larger at `{_name(last)}` than at `{_name(first)}`"
-    if ratio <= 1 / STEADY:
-        return f"it vanishes: {1 / ratio:.2g} times smaller at `{_name(last)}` than at `{_name(first)}`"
-    return ""
+    way = [one for one in alive if not one.ends]
+    at, limit = last, STEADY
+    if abs(_growth(first, last)) < STEADY and way:
+        at, limit = max(way, key=lambda one: abs(_growth(first, one))), FAR
+    growth = _growth(first, at)
+    if abs(growth) < limit:
+        return ""
+    what, than = ("explodes", "larger") if growth > 0 else ("vanishes", "smaller")
+    return f"it {what}: {_power(abs(growth))} times {than} at `{_name(at)}` than at `{_name(first)}`"
+
+
+def _growth(first: Flow, one: Flow) -> float:
+    """From one to the other, in decades."""
+    return math.log10(one.rms) - math.log10(first.rms)
+
+
+def _power(decades: float) -> str:
+    """`7.3e+04`, also beyond what a float holds."""
+    whole = math.floor(decades)
+    return f"{10 ** (decades - whole) * 10.0**whole:.2g}" if whole < 300 else f"1e+{round(decades)}"
 
 
 def _shares(flow: Sequence[Flow]) -> list[float]:
@@ -161,6 +177,7 @@ def margins_json(margins: Margins) -> dict[str, Any]:
              "zeros": round(one.zeros, 6), "turn": one.turn}
             for one in margins.flow
         ],
+        "verdict": flow_verdict(margins.flow) or None,
     }  # fmt: skip
 
 
@@ -212,12 +229,5 @@ def shortened(text: str, most: int = TEXT) -> str:
 
 
 def number(value: float, dtype: str) -> str:
-    """6 digits at most."""
-    import numpy as np
-
-    from gradcli.ir.aval import NUMPY_NAMES
-
-    if dtype == "bool":
-        return "true" if value else "false"
-    with np.errstate(all="ignore"):
-        return for_people(np.asarray(value).astype(NUMPY_NAMES[dtype]), 6)[0]
+    """6 digits, or as many as it takes to tell it from a whole number."""
+    return brief(value, dtype)

@@ -147,13 +147,29 @@ def _between(x: Formula, y: Formula, style: Style) -> str:
 
 
 def _is_product(formula: Formula) -> bool:
-    return isinstance(formula, Term) and formula.op in ("mul", "matmul")
+    inner = _shown(formula)
+    return isinstance(inner, Term) and inner.op in ("mul", "matmul")
 
 
 def _matmul(term: Term, style: Style) -> Written:
     x, y = term.args
-    left = _at_least(x, OVER if isinstance(x, Term) and x.op == "matmul" else PRODUCT, style)
-    return f"{left}{style.matrix}{_at_least(y, PRODUCT + _is_product(y), style)}", OVER
+    chained = isinstance(x, Term) and x.op == "matmul"
+    left = _at_least(x, OVER if chained else PRODUCT + _is_each(x), style)
+    right = _at_least(y, PRODUCT + _is_product(y), style)
+    return f"{left}{style.matrix}{right}", OVER
+
+
+def _is_each(formula: Formula) -> bool:
+    """Whether it is a product element by element: beside a product of matrices either could be meant to come first."""
+    inner = _shown(formula)
+    return isinstance(inner, Term) and inner.op == "mul" and not any(known(x.aval.size) == 1 for x in inner.args)
+
+
+def _shown(formula: Formula) -> Formula:
+    """A formula without what is not written around it."""
+    while isinstance(formula, Term) and formula.op in ("broadcast_to", "reshape"):
+        formula = formula.args[0]
+    return formula
 
 
 def _div(term: Term, style: Style) -> Written:

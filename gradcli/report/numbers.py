@@ -39,6 +39,21 @@ def for_people(array: Array, precision: int | None = None) -> list[str]:
     return [text if len(text) <= len(short) else short for text, short in zip(rounded, texts, strict=True)]
 
 
+def brief(value: float, dtype: str) -> str:
+    """One number with 6 digits; with all of them where 6 would hide that it is no whole number, as of 1.0000001."""
+    import numpy as np
+
+    from gradcli.ir.aval import NUMPY_NAMES
+
+    if dtype == "bool":
+        return "true" if value else "false"
+    with np.errstate(all="ignore"):
+        array = np.asarray(value).astype(NUMPY_NAMES[dtype])
+    (text,) = for_people(array, 6)
+    hidden = array.dtype.kind == "f" and text.lstrip("-").isdecimal() and float(text) != float(array)
+    return for_people(array)[0] if hidden else text
+
+
 def json_array(array: Array) -> str:
     """Nested JSON lists, of the shape of `array`; a scalar is a bare number."""
     texts = shortest(array)

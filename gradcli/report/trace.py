@@ -125,7 +125,8 @@ def _fitting(found: Finding, equation: str, color: bool) -> tuple[str, list[str]
 
 def _turn(turn: Turn) -> str:
     place = f" of the loop at {turn.span.place}" if turn.span is not None else ""
-    return f"{turn.turn}, counted from 0{f' ({turn.variable})' if turn.variable else ''}{place}"
+    of = f" of {turn.of}" if turn.of is not None else ""
+    return f"{turn.turn}{of}, counted from 0{f' ({turn.variable})' if turn.variable else ''}{place}"
 
 
 def _element(found: Finding) -> str:
@@ -233,7 +234,8 @@ def _found(found: Finding) -> dict[str, Any]:
             for one in found.operands
         ],
         "turns": [
-            {**place_json(turn.span), "turn": turn.turn, "variable": turn.variable or None} for turn in found.turns
+            {**place_json(turn.span), "turn": turn.turn, "of": turn.of, "variable": turn.variable or None}
+            for turn in found.turns
         ],
         "path": [
             {**place_json(hop.span), "born": hop.born, "operator": hop.operator or None,

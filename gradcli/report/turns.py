@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from gradcli.ir.formula import Block, Equation, Name
+from gradcli.ir.formula import Block, Equation, Name, symbols
 from gradcli.report.notation import Style, condition, write
 
 
@@ -21,8 +21,7 @@ def block_lines(block: Block, style: Style) -> Iterator[str]:
         elif line.block not in shown:
             shown.append(line.block)
             yield from (inner + text for text in block_lines(line.block, style))
-    for after in block.after:
-        yield inner + _set(after, style.becomes if after.name in block.carried else "=", style)
+    yield from (inner + line for line in _after(block, style))
     left = block.carried or tuple(equation.name for equation in block.after)
     for result, inside in zip(block.results, left, strict=False):
         if result is not None and result != inside:
@@ -32,6 +31,31 @@ def block_lines(block: Block, style: Style) -> Iterator[str]:
 def first_result(block: Block) -> Name:
     """The result beside which a block is written."""
     return next(name for name in block.results if name is not None)
+
+
+def _after(block: Block, style: Style) -> Iterator[str]:
+    """What a turn leaves, in an order in which nothing is read that was set before; at once where there is none."""
+    left = list(block.after)
+    while left:
+        free = next((one for one in left if not _read_by_others(one, left)), None)
+        if free is None:
+            yield style.prose("at once")
+            yield from (style.indent + _set(one, _sign(one, block, style), style) for one in left)
+            return
+        left.remove(free)
+        yield _set(free, _sign(free, block, style), style)
+
+
+def _read_by_others(one: Equation, equations: Sequence[Equation]) -> bool:
+    return any(
+        one.name in symbols(other.formula)
+        for other in equations
+        if other is not one and other.formula is not None
+    )  # fmt: skip
+
+
+def _sign(equation: Equation, block: Block, style: Style) -> str:
+    return style.becomes if equation.name in block.carried else "="
 
 
 def _head(block: Block, style: Style) -> str:

@@ -155,6 +155,16 @@ def test_every_net_of_every_model(model: Path, net: str) -> None:
     assert set(verdicts(found).values()) == {"right"}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gradient_that_is_small_beside_what_it_is_the_difference_of(seed: int) -> None:
+    """By `speed` it is motion - speed, a thousandth of either, and no closer than their rounding. A fault is."""
+    model = ModelFile(ROOT / "models" / "mechanics" / "hamilton.net")
+    request = Request(net="Loss")
+    assert verdicts(api.gradcheck(model, request, seed=seed))["speed"] == "right"
+    with planted("square", "both", lambda partial: scaled(partial, 1 + 1e-9)):
+        assert verdicts(api.gradcheck(model, request, seed=seed))["speed"] == "wrong"
+
+
 @pytest.mark.parametrize(
     "case", [case for case in walk() if not case.values[0].prim.flat and not case.values[0].prim.stops]
 )

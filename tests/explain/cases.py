@@ -57,6 +57,33 @@ NESTED = """net Nest(x: f64[3]) -> f64 {
 }
 input x: f64[3] = [1, 2, 3]
 """
+RECURRENT = """net Cell(x: f64[2, 3], w: f64[3, 3]) -> f64 {
+  for i in 0..20 {
+    x = x + tanh(x @ w) * 0.1
+  }
+  return sum(x)
+}
+input x: f64[2, 3] = [[1, 2, 3], [4, 5, 6]]
+input w: f64[3, 3] = eye(3)
+"""
+VECTOR = """net Grow(x: f64[3], w: f64[3, 3]) -> f64 {
+  for i in 0..30 while sum(x * x) < 100 {
+    x = x + tanh(x @ w)
+  }
+  return sum(x)
+}
+input x: f64[3] = [1, 2, 3]
+input w: f64[3, 3] = 0.1 * ones([3, 3])
+"""
+SWAP = """net Swap(x: f64, y: f64) -> f64 {
+  for i in 0..20 {
+    x, y = y, sin(x) * y
+  }
+  return y
+}
+input x: f64 = 1
+input y: f64 = 2
+"""
 LAYERS = """net Dense[i, o](x) {
   param w: f64[i, o] = glorot_uniform(seed=1)
   param b: f64[o] = zeros()
@@ -126,7 +153,7 @@ input labels: i64[4] = [0, 1, 2, 3]
 TEXTS = {
     "perceptron": PERCEPTRON, "where": WHERE, "loop": LOOP, "while": WHILE, "nested": NESTED, "layers": LAYERS,
     "broadcast": BROADCAST, "write": WRITE, "two": TWO, "inner": INNER, "again": AGAIN, "names": NAMES,
-    "normals": NORMALS,
+    "normals": NORMALS, "recurrent": RECURRENT, "vector": VECTOR, "swap": SWAP,
 }  # fmt: skip
 
 
@@ -144,6 +171,7 @@ EVERY: list[tuple[str, dict[str, Any]]] = [
     ("perceptron", {"get_by_list": True}),
     ("layers", {"get_by_list": True}),
     ("layers", {"at": "h"}),
+    ("recurrent", {}),
     ("broadcast", {"get_all": True, "sens": ("random:1",)}),
     ("guide/matmul.net", {"get_all": True, "get_by_list": True}),
     ("guide/stop_gradient.net", {"get_all": True}),

@@ -39,9 +39,12 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "two": ("two", {"get_all": True}),
     "inner": ("inner", {}),
     "again": ("again", {}),
+    "recurrent": ("recurrent", {}),  # by x alone: no adjoint of w is carried
+    "vector": ("vector", {"get_all": True}),  # products of both kinds
+    "swap": ("swap", {"get_all": True}),
 }
 FORMS = {"text": "txt", "md": "md", "latex": "tex"}
-ALSO = {"matmul": ("md", "latex"), "loop": ("md", "latex"), "survey": ("md",)}  # besides text
+ALSO = {"matmul": ("md", "latex"), "recurrent": ("latex",), "loop": ("md", "latex"), "survey": ("md",)}  # besides text
 FILES = [(name, form) for name in SHOWN for form in ("text", *ALSO.get(name, ()))]
 
 

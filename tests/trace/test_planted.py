@@ -24,7 +24,8 @@ SECTION = re.compile(
     r"^## ([^\n]+)\n\n```net\n(.*?)```\n\n```console\n\$ gradcli ([^\n]+)\n(.*?)```$", re.MULTILINE | re.DOTALL
 )
 CLEAN = ("infinity that reaches no result", "nothing bad", "near misses", "a gradient that vanishes in a loop",
-         "infinities in every turn that reach no result")  # fmt: skip
+         "infinities in every turn that reach no result", "layers that explode",
+         "a gradient that vanishes on its way through the turns, whatever adds up at the end")  # fmt: skip
 
 
 class Planted(NamedTuple):

@@ -48,7 +48,7 @@ FOUND = {
 }  # fmt: skip
 PARTS = {
     "operands": {"name": str, "about": MAYBE, "value": NUMBER, "dtype": str, "shape": list, "largest": bool},
-    "turns": {"place": MAYBE, "expression": MAYBE, "turn": int, "variable": MAYBE},
+    "turns": {"place": MAYBE, "expression": MAYBE, "turn": int, "of": (int, type(None)), "variable": MAYBE},
     "path": {"place": MAYBE, "expression": MAYBE, "born": str, "operator": MAYBE, "value": str, "how": MAYBE},
     "spoils": {"name": str, "kind": str, "nonfinite": int, "size": int},
 }
@@ -89,7 +89,7 @@ def test_the_document(cli_inside: Cli, tmp_path: Path) -> None:
     has(found["mend"], MEND)
     assert (found["value"], found["born"], found["order"], found["operator"]) == ("inf", "adjoint", 1, "sqrt")
     assert (found["place"], found["expression"]) == ("model.net:3:24", "sqrt(h * h)")
-    assert found["turns"][0]["variable"] == "i = 19"
+    assert (found["turns"][0]["of"], found["turns"][0]["variable"]) == (20, "i = 19")
 
 
 def test_the_document_of_a_clean_run(cli_inside: Cli) -> None:
@@ -99,12 +99,13 @@ def test_the_document_of_a_clean_run(cli_inside: Cli) -> None:
     document = ran.done().json()
     has(document, DOCUMENT)
     has(document["nearest"], NEAR)
-    assert list(document["margins"]) == list(MARGINS)
+    assert list(document["margins"]) == [*MARGINS, "verdict"]
     for name, schema in MARGINS.items():
         for part in document["margins"][name]:
             has(part, schema)
     assert document["margins"]["near"][0]["room"] == 0.0
     assert document["margins"]["losses"][0]["digits"] > 11
+    assert document["margins"]["verdict"] is None
 
 
 # ── data ────────────────────────────────────────────────────────────────────────────────────────────────────
