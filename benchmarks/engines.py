@@ -47,7 +47,7 @@ def gradcli_step(text: str, arrays: Arrays, wrt: Sequence[str], params: Sequence
     run = gradcli.compile(text).compile("grad", wrt=list(wrt), value=True, threads=threads(), **options)
     inputs = {name: array for name, array in arrays.items() if name not in params}
     weights = {name: arrays[name] for name in params}
-    return lambda: run(inputs, weights)  # type: ignore[return-value]
+    return lambda: run(inputs, weights)  # type: ignore[return-value]  # `grad` gives arrays
 
 
 def jax_step(loss: Callable[[Any, Arrays], Any], arrays: Arrays, wrt: Sequence[str]) -> Step:

@@ -198,11 +198,9 @@ UNEXPLAINED: Zero = {"reason": "numeric", "at": []}
 
 
 def _telling(causes: frozenset[Cause]) -> list[Cause]:
-    """Of one element: what ends paths that are differentiable tells more than what ends others; and a step tells more
-    than a stop, which would not help if it were not there."""
+    """Of one element: what ends paths that are differentiable tells more than what ends others."""
     found = [cause for cause in causes if cause.reason not in STRUCTURAL]
-    found = found or [cause for cause in causes if cause.reason == "flat"] or list(causes)
-    return found or [Cause("no path")]
+    return found or list(causes) or [Cause("no path")]
 
 
 def _joined(flow: Flow, counts: Counter[Cause]) -> Zero:

@@ -28,7 +28,7 @@ def gradcli(case: Case, a: Arrays) -> Step:
     import gradcli
 
     hessian = gradcli.compile(MODEL).compile("hess", wrt="w", threads=threads())
-    return lambda: hessian(a)  # type: ignore[return-value]
+    return lambda: hessian(a)  # type: ignore[return-value]  # `hess` gives arrays
 
 
 def shown(found: Arrays) -> Arrays:

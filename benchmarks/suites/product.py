@@ -45,7 +45,7 @@ def gradcli(case: Case, a: Arrays) -> Step:
 
     product = gradcli.compile(MODELS[case.kind]).compile("hess", threads=threads())
     x, along = {"x": a["x"]}, {"x": a["v"]}
-    return lambda: product(x, vec=along)  # type: ignore[return-value]
+    return lambda: product(x, vec=along)  # type: ignore[return-value]  # `hess` gives arrays
 
 
 def jax(case: Case, a: Arrays) -> Step:

@@ -11,9 +11,9 @@ from gradcli.ir.graph import Graph, Node
 def why_zero(graph: Graph, wrt_index: int, outputs: Sequence[int] | None = None) -> dict[str, object] | None:
     """Why the gradient by input `wrt_index` of the float outputs at the positions `outputs` (default: all) is zero.
 
-    `{"reason": "no path", "at": []}` where no output depends on the input; `"stopped"` where every path ends in a
-    `stop_gradient`, `"flat"` where some end in a step or an integer, each with its places (`model.net:12`); None where
-    a differentiable path exists, so that only the numbers can tell.
+    `{"reason": "no path", "at": []}` where no output depends on the input; `"flat"` where paths end in a step or an
+    integer, `"stopped"` where they end in a `stop_gradient`, each with its places (`model.net:12`), the second under
+    `also` where there are both; None where a differentiable path exists, so that only the numbers can tell.
     """
     positions = range(len(graph.outputs)) if outputs is None else outputs
     results = {graph.outputs[k].id for k in positions if graph.outputs[k].aval.is_float}
@@ -29,8 +29,14 @@ def why_zero(graph: Graph, wrt_index: int, outputs: Sequence[int] | None = None)
     ]
     if not ends:
         return {"reason": "no path", "at": []}
-    flat = [node for node in ends if not node.prim.stops]
-    return {"reason": "flat" if flat else "stopped", "at": places(flat or ends)}
+    by_reason = {
+        "flat": [node for node in ends if not node.prim.stops],
+        "stopped": [node for node in ends if node.prim.stops],
+    }
+    found: list[dict[str, object]] = [
+        {"reason": reason, "at": places(nodes)} for reason, nodes in by_reason.items() if nodes
+    ]
+    return found[0] | {"also": found[1:]} if found[1:] else found[0]
 
 
 def _needed(graph: Graph, results: set[int]) -> bytearray:

@@ -207,15 +207,18 @@ def _errors(function: str) -> Array:
     return table
 
 
-def _step(x: Array, room: Room, table: str) -> tuple[Array, Array]:
-    """The table's number at the nearest place, and the step from there to erf x, to 10⁻⁹ of the result."""
+def _from_nearest(table: str, moved: np.ufunc, x: Array, out: Array, room: Room) -> bool:
+    """The table's number at the nearest place, `moved` by the step from there to erf x: to 10⁻⁹ of the result."""
     a, r, u, step, _, place = room
-    np.multiply(x, float(GRID), out=a)
+    np.clip(x, -NOTHING_LEFT, NOTHING_LEFT, out=u)
+    if np.isnan(u).any():
+        return False
+    np.multiply(u, float(GRID), out=a)
     np.add(a, ROUND, out=a)
     np.bitwise_and(a.view("i8"), len(_errors(table)) - 1, out=place)
     np.subtract(a, ROUND, out=a)
     np.multiply(a, 1 / GRID, out=a)
-    np.subtract(x, a, out=r)
+    np.subtract(u, a, out=r)
     np.multiply(a, r, out=u)
     np.multiply(u, -1 / 3, out=step)  # with v = ar the sum is 1 - v + ⅔v² - ⅓v³ - ⅓r²
     np.add(step, 2 / 3, out=step)
@@ -230,27 +233,20 @@ def _step(x: Array, room: Room, table: str) -> tuple[Array, Array]:
     np.take(_errors("bell"), place, out=u, mode="clip")
     np.multiply(step, u, out=step)
     np.take(_errors(table), place, out=a, mode="clip")
-    return a, step
+    moved(a, step, out=out)
+    return True
 
 
 def erfc(x: Array, out: Array, room: Room) -> bool:
     """1 - erf(x). Not of nan."""
-    np.clip(x, -NOTHING_LEFT, NOTHING_LEFT, out=out)
-    if np.isnan(out).any():
-        return False
-    near, step = _step(out, room, "erfc")
-    np.subtract(near, step, out=out)
-    return True
+    return _from_nearest("erfc", np.subtract, x, out, room)
 
 
 def erf(x: Array, out: Array, room: Room) -> bool:
     """The error function. Zero keeps its sign. Not of nan."""
-    np.clip(x, -NOTHING_LEFT, NOTHING_LEFT, out=out)
-    if np.isnan(out).any():
+    if not _from_nearest("erf", np.add, x, room[1], room):
         return False
-    near, step = _step(out, room, "erf")
-    np.add(near, step, out=near)
-    np.copysign(near, out, out=out)
+    np.copysign(room[1], x, out=out)
     return True
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.backends.routes import routed, writers
+from gradcli.backends.script import as_arrays, in_order
 from gradcli.ir.graph import Node, Value
 from gradcli.plan.plan import Blocks, Call, Plan, Step, Turns
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 KEPT = 1 << 16  # rows of the arena whose views are kept between runs
-KEYWORD = (np.maximum, np.minimum)  # NumPy wants to be told that the third operand is the result
 
 
 class Loop:
@@ -214,7 +214,7 @@ class _Source:
             self.add_written(step)
 
     def add_view(self, node: Node) -> None:
-        look = partial(node.prim.eval, np, **node.params)
+        look = self.frame.looking(node)
         fixed = self.plan.homes[node.outs[0].id].fixed
         arrays = [self.scope.get(self.names[value.id]) for value in node.inputs]
         if fixed and all(array is not None for array in arrays):
@@ -228,7 +228,7 @@ class _Source:
         operands = self.read(node.inputs)
         write = self.routes.get(node) or self.frame.writer(step, packed=True)
         out = self.room(node.outs[0])
-        out = out if isinstance(write, np.ufunc) and write not in KEYWORD else f"out={out}"
+        out = out if in_order(write) else f"out={out}"
         self.line(f"{self.hold('f', write)}({operands}{', ' if operands else ''}{out})", node)
 
     def add_made(self, step: Call) -> None:
@@ -241,8 +241,7 @@ class _Source:
         if len(names) == 1:
             self.line(f"{names[0]} = asarray({made})", node)
         else:
-            as_arrays = self.hold("f", _as_arrays)
-            self.line(f"{', '.join(names)} = {as_arrays}({made})", node)
+            self.line(f"{', '.join(names)} = {self.hold('f', as_arrays)}({made})", node)
 
     def add_region(self, step: Blocks) -> None:
         outs = [output.value for output in step.region.outputs]
@@ -262,10 +261,6 @@ class _Source:
                        zip(step.node.outs, step.wanted, strict=True))  # fmt: skip
         ins = "".join(f"{self.names[value.id]}, " for value in step.node.inputs)
         self.line(f"{self.hold('f', loop.run)}(({ins}), ({outs}))", step.node)
-
-
-def _as_arrays(made: Sequence[Any]) -> list[Any]:
-    return [array if array is None else np.asarray(array) for array in made]
 
 
 def loop_of(step: Turns, array: Callable[[int, Value], Array], workers: int) -> Loop:

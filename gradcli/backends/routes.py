@@ -9,7 +9,6 @@ time. Figures: NumPy 2.4.6, an AMD EPYC with AVX2 and without AVX-512, `python b
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from importlib import import_module
@@ -24,7 +23,7 @@ from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.constants import unpack
 from gradcli.ir.graph import Node, Value
 from gradcli.ir.primitive import Primitive
-from gradcli.plan.plan import Call, Plan
+from gradcli.plan.plan import Blocks, Call, Plan, Turns
 from gradcli.record import record
 
 Array = np.ndarray[Any, Any]
@@ -182,7 +181,7 @@ def _blocks(kernel: Callable[..., bool], plain: Writer, wide: str | None = None)
             part, target = flat[start : start + BLOCK], into[start : start + BLOCK]
             if not kernel(part, target, scratch.room(target.size, wide or target.dtype)):
                 plain(part, *rest, out=target)
-        _free.scratch.append(scratch)
+        _free.append(scratch)
 
     return write
 
@@ -199,6 +198,8 @@ def _in_double(kernel: Callable[..., bool], x: Array, out: Array, room: list[Arr
 class _Scratch:
     """Vectors of a block's elements, for one route at a time."""
 
+    SIZE = 6 * BLOCK * 8  # bytes
+
     def __init__(self) -> None:
         self.memory = np.empty((6, BLOCK))
         self.rooms: dict[tuple[str, int], list[Array]] = {}
@@ -214,21 +215,38 @@ class _Scratch:
         return found
 
 
-class _Free(threading.local):
-    """Of each thread what no route uses at the time: a signal handler may run a plan in the middle of one."""
-
-    def __init__(self) -> None:
-        self.scratch: list[_Scratch] = []
-
-
-_free = _Free()
+_free: list[_Scratch] = []  # what no route uses at the time; Python takes from a list, and puts back, in one step
 
 
 def _taken() -> _Scratch:
     try:
-        return _free.scratch.pop()
+        return _free.pop()
     except IndexError:
         return _Scratch()
+
+
+def scratch_of(plan: Plan, workers: int) -> int:
+    """Bytes that the process holds, from the first run on, for the threads that run kernels of a plan."""
+    return _threads_in_kernels(plan, workers) * _Scratch.SIZE
+
+
+def _threads_in_kernels(plan: Plan, workers: int) -> int:
+    most = int(any(_takes_kernel(node) for node in routed(plan)))
+    for step in plan.steps:
+        if isinstance(step, Blocks):
+            most = max(most, min(len(step.lanes), workers) * _threads_in_kernels(step.full, 1))
+        elif isinstance(step, Turns):
+            most = max(most, _threads_in_kernels(step.body, workers))
+    return most
+
+
+def _takes_kernel(node: Node) -> bool:
+    return node.prim.kind == "elementwise" and node.outs[0].dtype != "f16" and _elementwise(node) is not None
+
+
+def forget_scratch() -> None:
+    """As before the first run, for measuring."""
+    _free.clear()
 
 
 # ── sine and cosine of one angle ────────────────────────────────────────────────────────────────────────────
@@ -253,7 +271,7 @@ class _Pair:
             if not kernels.sin_and_cos(part, sine, cosine, scratch.room(own.size, own.dtype)):
                 self.plain[1](part, out=other)
                 self.plain[0](part, out=own)
-        _free.scratch.append(scratch)
+        _free.append(scratch)
         if not whole:
             out[...] = into.reshape(out.shape)
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from gradcli.ir.aval import ITEMSIZE, Aval
 from gradcli.ir.graph import Builder, Graph, Node, Value, apply
+from gradcli.ir.live import without_dead
 from gradcli.plan.axes import FLAT, Join, elements, known, replaced, resized
-from gradcli.plan.products import folded, without
+from gradcli.plan.products import folded
 
 if TYPE_CHECKING:
     from gradcli.plan.rows import Region
@@ -24,7 +25,7 @@ def body(region: Region, rows: int) -> Graph:
     """`region.inputs → region.outputs` for a block of `rows`."""
     builder = Builder()
     env: dict[int, Value] = {}
-    passed: list[Node] = []
+    simpler = False
     for value in region.inputs:
         aval = Aval(_cut(known(value), region.axis_of.get(value.id), rows), value.dtype)
         env[value.id] = builder.input(aval, value.hint)
@@ -34,16 +35,16 @@ def body(region: Region, rows: int) -> Graph:
             if value.id not in env:
                 env[value.id] = _copied(builder, value, region.axis_of.get(value.id), rows)
         outs = _emitted(builder, node, join, [env[value.id] for value in node.inputs], rows)
-        outs = [folded(out, passed) for out in outs]
+        made = [folded(out) for out in outs]
+        simpler = simpler or made != [*outs]
         if node.role is not None:
             builder.mark(first, node.role)
-        for old, new in zip(node.outs, outs, strict=True):
+        for old, new in zip(node.outs, made, strict=True):
             env[old.id] = new
             if old.hint and not new.hint:
                 new.hint = old.hint
-    outputs = [env[output.value.id] for output in region.outputs]
-    without(passed, builder, outputs)
-    return builder.close(outputs)
+    graph = builder.close([env[output.value.id] for output in region.outputs])
+    return without_dead(graph) if simpler else graph
 
 
 def repeats(value: Value, axis: int | None) -> bool:

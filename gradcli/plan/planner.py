@@ -292,8 +292,10 @@ def uses_blas(graph: Graph) -> bool:
 
 
 def _adds_many(node: Node) -> bool:
-    """Whether BLAS, which a route may let add up, would do so with several threads."""
-    return node.prim.name == "reduce_sum" and definite(node.inputs[0].aval.size) >= costs.SHARED_SUM
+    """Whether BLAS, which a route may let add up rows, would do so with several threads."""
+    if node.prim.name != "reduce_sum" or not node.outs[0].rank:
+        return False
+    return definite(node.inputs[0].aval.size) >= costs.SHARED_SUM
 
 
 def _constant(item: Node | Region) -> bool:

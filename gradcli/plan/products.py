@@ -9,29 +9,24 @@ that a region is cut along are settled.
 
 from __future__ import annotations
 
-from collections import Counter
 from math import prod
 
-from gradcli.ir.graph import Builder, Node, Value, apply
+from gradcli.ir.graph import Node, Value, apply
 from gradcli.plan.axes import known
 
 
-def folded(value: Value, passed: list[Node]) -> Value:
-    """What a value just emitted is taken from instead; itself, in most cases. Nodes that are passed by are noted."""
+def folded(value: Value) -> Value:
+    """What a value just emitted is taken from instead; itself, in most cases."""
     node = value.node
-    if node is None:
-        return value
-    if node.prim.name == "matmul" and (made := tall(node)) is not None:
-        passed.append(node)
-        return made
-    if node.prim.name == "reduce_sum" and (made := turned(node)) is not None:
-        assert node.inputs[0].node is not None
-        passed += (node.inputs[0].node, node)
-        return made
-    return value
+    made = None
+    if node is not None and node.prim.name == "matmul":
+        made = _tall(node)
+    elif node is not None and node.prim.name == "reduce_sum":
+        made = _turned(node)
+    return value if made is None else made
 
 
-def tall(node: Node) -> Value | None:
+def _tall(node: Node) -> Value | None:
     """The first of the two, if `node` is its left side."""
     x, y = node.inputs
     if x.rank == 2 or y.rank > 2 or not _packed(x):
@@ -39,7 +34,7 @@ def tall(node: Node) -> Value | None:
     return apply("reshape", apply(node.prim, _flat(x), y), shape=node.outs[0].shape)
 
 
-def turned(node: Node) -> Value | None:
+def _turned(node: Node) -> Value | None:
     """The second, if `node` is its left side."""
     made = node.inputs[0].node
     if made is None or made.prim.name != "matmul" or node.params["axes"] != tuple(range(made.outs[0].rank - 2)):
@@ -51,7 +46,7 @@ def turned(node: Node) -> Value | None:
     rank = x.rank
     if turn.params["axes"] != (*range(rank - 2), rank - 1, rank - 2) or c.shape[:-1] != x.shape[:-1] or not _packed(x):
         return None
-    return apply("matmul", apply("transpose", _flat(x), axes=(1, 0)), _flat(c))
+    return apply(made.prim, apply("transpose", _flat(x), axes=(1, 0)), _flat(c))
 
 
 def _packed(x: Value) -> bool:
@@ -63,15 +58,3 @@ def _flat(x: Value) -> Value:
     """Of matrices one below the other: one matrix."""
     shape = known(x)
     return x if x.rank == 2 else apply("reshape", x, shape=(prod(shape[:-1]), shape[-1]))
-
-
-def without(passed: list[Node], builder: Builder, outputs: list[Value]) -> None:
-    """Forget the nodes that are passed by, and that nothing else reads."""
-    readers = Counter(value.id for node in builder.nodes for value in node.inputs)
-    readers.update(value.id for value in outputs)
-    unread = set()
-    for node in reversed(passed):
-        if not any(readers[out.id] for out in node.outs):
-            unread.add(id(node))
-            readers.subtract(value.id for value in node.inputs)
-    builder.nodes[:] = [node for node in builder.nodes if id(node) not in unread]

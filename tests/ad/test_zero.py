@@ -63,7 +63,8 @@ def test_flat() -> None:
         with b.at(line(5)):
             return [apply("floor", x) * y + stop(b, x, 12)]
 
-    assert why(make) == {"reason": "flat", "at": ["model.net:5"]}
+    also = [{"reason": "stopped", "at": ["model.net:12"]}]
+    assert why(make) == {"reason": "flat", "at": ["model.net:5"], "also": also}
 
 
 def test_through_an_integer_is_flat() -> None:

@@ -55,6 +55,38 @@ input y = [3.0, 4.0]
 """,
         {"x": {"reason": "stopped", "at": ["m.net:2", "m.net:3"]}, "y": None},
     ),
+    "flat and stopped": Planted(
+        "One path ends in a step, the other in a stop: either would do.",
+        """\
+net f(w: f64[2]) {
+  a = stop_gradient(w * 2)
+  b = floor(w)
+  return sum(a) + sum(b)
+}
+input w = [1.5, 2.5]
+""",
+        ("--why", "w"),
+        """\
+  input   shape   dtype   gradient   why zero
+  w       2       f64     [0  0]     flat at m.net:3
+                                     stopped at m.net:2
+
+  zeros of w   why zero
+  all          flat at m.net:3
+               stopped at m.net:2
+""",
+        {
+            "w": {"reason": "flat", "at": ["m.net:3"], "also": [{"reason": "stopped", "at": ["m.net:2"]}]},
+            "why w": [
+                {
+                    "reason": "flat",
+                    "at": ["m.net:3"],
+                    "also": [{"reason": "stopped", "at": ["m.net:2"]}],
+                    "indices": [[0], [1]],
+                }
+            ],
+        },
+    ),
     "flat": Planted(
         "A step, a comparison and an integer.",
         """\

@@ -116,9 +116,9 @@ class Drawing:
         return self.spread(apply("reduce_sum", x, axes=self.axes(x)), x)
 
     def _extreme(self, x: Value) -> Value | None:
-        if not x.rank or not x.aval.size:
+        if not x.rank:
             return None
-        name = self.one_of(("reduce_max", "reduce_min", "reduce_prod", "argmax"))
+        name = self.one_of(("reduce_max", "reduce_min", "reduce_prod", "argmax")) if x.aval.size else "reduce_prod"
         if name == "argmax":
             return apply("cast", apply(name, x, axis=self.draw(st.integers(0, x.rank - 1))), dtype=x.dtype)
         return self.spread(apply(name, x, axes=self.axes(x)), x)

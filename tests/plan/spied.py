@@ -25,8 +25,9 @@ from gradcli.backends.lanes import Lanes
 from gradcli.backends.loop import Loop
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Builder, Graph, Node
+from gradcli.ir.live import without_dead
 from gradcli.ir.primitive import Primitive
-from gradcli.plan import Tiling, make_plan, products
+from gradcli.plan import Tiling, make_plan
 from gradcli.plan.axes import FLAT
 from gradcli.plan.plan import Blocks, Plan
 from gradcli.record import replace
@@ -119,15 +120,14 @@ def watched(graph: Graph, arrays: Sequence[Any], tiling: Tiling) -> list[Array]:
     """The results of a plan of which every step was held against NumPy. Its inputs cannot be written to."""
     inputs = [frozen(array) for array in arrays]
     spy = Spy(graph)
+    plan = make_plan(spy.graph, tiling)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(products, "turned", lambda node: None))  # see test_products.py
-        plan = make_plan(spy.graph, tiling)
         stack.enter_context(patch.object(frames, "writers", spy.writers))
         stack.enter_context(patch.object(Lanes, "run", lambda lanes, ins, outs: spy.lanes(lanes, ins, outs)))
         stack.enter_context(patch.object(Loop, "run", lambda loop, ins, outs: spy.loop(loop, ins, outs)))
         results = backend.run(plan, inputs)
     _Held(spy, plan, inputs).check(results)
-    with patch.object(frames, "OFTEN", 0), patch.object(products, "turned", lambda node: None):
+    with patch.object(frames, "OFTEN", 0):
         unwatched = backend.run(make_plan(graph, tiling), inputs)
     for found, told in zip(unwatched, results, strict=True):
         same_bits(found, told, "a result, unwatched, of functions instead of lines")
@@ -148,6 +148,7 @@ class _Held:
         self.spy, self.plan = spy, plan
         self.arrays = {v.id: np.asarray(array) for v, array in zip(plan.graph.inputs, inputs, strict=True)}
         self.blocks = {id(node): step for step in plan.steps if isinstance(step, Blocks) for node in step.nodes}
+        self.read = {id(node) for node in without_dead(plan.graph).nodes}
 
     def check(self, results: Sequence[Array]) -> None:
         for node in self.plan.graph.nodes:
@@ -162,8 +163,12 @@ class _Held:
     def node(self, node: Node) -> None:
         prim = self.spy.own[id(node.prim)]
         operands = [self.arrays[value.id] for value in node.inputs]
-        calls = self.spy.calls.get(id(node.prim), [])
         step = self.blocks.get(id(node))
+        calls = self.calls(node, of_sum=False)
+        joined = step is not None and not step.region.flat and prim.name == "reduce_sum" and not calls
+        if step is not None and joined and id(node) in self.read:
+            self.arrays[node.outs[0].id] = self.summed_product(node, step)
+            return
         with np.errstate(all="ignore"):
             expected = prim.eval(np, *operands, **node.params)
         wanted = [np.asarray(array) for array in (expected if isinstance(expected, tuple) else (expected,))]
@@ -172,9 +177,10 @@ class _Held:
             for given, array in zip(call.operands, operands, strict=True):
                 same_bits(given, array, f"an operand of {prim.name}")
             made: list[Array | None] = [None if r.dtype == object else r for r in call.results]  # None: unread
-        elif not calls:  # in a run of elements it is nothing
-            assert step.region.flat
-            assert prim.name in ("reshape", "broadcast_to", "stop_gradient")
+        elif not calls:
+            views = ("reshape", "broadcast_to", "stop_gradient")  # in a run of elements they are nothing
+            summed = self.calls(node, of_sum=True) or self.only_turns(node)
+            assert id(node) not in self.read or (prim.name in views if step.region.flat else summed), prim.name
             made = list(wanted)
         else:
             made = self.by_blocks(node, step, calls, operands)
@@ -183,6 +189,41 @@ class _Held:
                 assert (array.shape, array.dtype) == (want.shape, NUMPY_NAMES[value.dtype]), prim.name
                 agree(prim, node.params, operands, array, want)
                 self.arrays[value.id] = array
+
+    def calls(self, node: Node, of_sum: bool) -> list[Call]:
+        """The calls of an operator; of a product those that made it, or those that made a sum of it over leading dims
+        (`plan/products.py`)."""
+        found = self.spy.calls.get(id(node.prim), [])
+        if node.prim.name != "matmul" or node.inputs[1].rank == 2:
+            return [] if of_sum else found
+        return [call for call in found if (call.results[0].ndim == 2) is of_sum]
+
+    def only_turns(self, node: Node) -> bool:
+        """Whether it is a transpose that products read of which only the sum is made."""
+        readers = [other for other in self.plan.graph.nodes if node.outs[0] in other.inputs]
+        return node.prim.name == "transpose" and all(self.calls(other, of_sum=True) for other in readers)
+
+    def summed_product(self, node: Node, step: Blocks) -> Array:
+        """The sum of products over leading dims, which ran as one product."""
+        product = node.inputs[0].node
+        assert product is not None
+        region, calls = step.region, self.calls(product, of_sum=True)
+        starts = [start for lane in step.lanes for start in lane]
+        whole = [self.arrays[value.id] for value in product.inputs]
+        for start, call in zip(starts, calls, strict=True):
+            block = slice(start, min(start + step.size, region.rows))
+            parts = [
+                cut(array, region.axis_of.get(value.id), block)
+                for value, array in zip(product.inputs, whole, strict=True)
+            ]
+            for given, part in zip(call.operands, _tall(*parts), strict=True):
+                same_bits(given, part, f"an operand of a summed product, rows {block}")
+        out = node.outs[0]
+        axis = region.axis_of.get(out.id)
+        found = self.spy.made[out.id] if axis is None else np.concatenate([c.results[0] for c in calls], axis=axis)
+        x, y = _tall(*whole)
+        agree(self.spy.own[id(product.prim)], {}, [x, y], found, np.matmul(x, y))
+        return found
 
     def by_blocks(self, node: Node, step: Blocks, calls: list[Call], operands: list[Array]) -> list[Array | None]:
         """The whole results of a node that ran block by block."""
@@ -213,6 +254,11 @@ class _Held:
                 same_bits(self.spy.made[value.id], whole, f"what a region gives of {node.prim.name}")
             made.append(whole)
         return made
+
+
+def _tall(x: Array, y: Array) -> tuple[Array, Array]:
+    """Of products with leading dims that are added up: the operands of the one product that gives the sum."""
+    return x.swapaxes(-1, -2).reshape(-1, x.shape[-2]).T, y.reshape(-1, y.shape[-1])
 
 
 def cut(array: Array, axis: int | None, block: slice) -> Array:

@@ -14,6 +14,7 @@ from gradcli.passes.pipeline import optimize
 from gradcli.plan import Tiling, make_plan
 from gradcli.plan.plan import Blocks
 from tests.ir.graphs import build, naive
+from tests.plan.spied import watched
 
 
 def layer(x: Value, w: Value) -> Value:
@@ -38,6 +39,7 @@ def test_a_layer_and_its_gradients_are_tall_products(lead: tuple[int, ...]) -> N
         found = backend.run(make_plan(graph, Tiling(rows=rows)), arrays)
         for one, want in zip(found, naive(graph, arrays), strict=True):
             np.testing.assert_allclose(one, want, rtol=1e-13)
+        watched(graph, arrays, Tiling(rows=rows))
 
 
 def turned(x: Value, *_: Any) -> Value:
