@@ -25,7 +25,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Room = list[Array]
 
-BLOCK = 16384  # elements that a kernel takes at most, so that its scratch stays near the processor
+BLOCK = 65536  # elements that a kernel takes at most: a pass over fewer is so short that two threads wait for Python
 ROUND = 1.5 * 2.0**52  # added, it rounds to a whole number, which then stands in the low bits
 STEPS = 512  # of the table of sines, in π
 FAR = 1600.0  # |x| up to which k has 18 bits, and its products with parts of 35 bits are exact

@@ -198,10 +198,10 @@ def _in_double(kernel: Callable[..., bool], x: Array, out: Array, room: list[Arr
 class _Scratch:
     """Vectors of a block's elements, for one route at a time."""
 
-    SIZE = 6 * BLOCK * 8  # bytes
+    BYTES = 6 * 8  # for each element of a block
 
     def __init__(self) -> None:
-        self.memory = np.empty((6, BLOCK))
+        self.memory = np.empty((6, 0))
         self.rooms: dict[tuple[str, int], list[Array]] = {}
 
     def room(self, size: int, dtype: np.dtype[Any] | str) -> list[Array]:
@@ -209,6 +209,9 @@ class _Scratch:
         own = np.dtype(dtype)
         found = self.rooms.get((own.char, size))
         if found is None:
+            if size > self.memory.shape[1]:
+                self.memory = np.empty((6, size))
+                self.rooms.clear()
             found = [row.view(own)[:size] for row in self.memory[:5]]
             found.append(self.memory[5].view(f"i{own.itemsize}")[:size])
             self.rooms[own.char, size] = found
@@ -227,17 +230,14 @@ def _taken() -> _Scratch:
 
 def scratch_of(plan: Plan, workers: int) -> int:
     """Bytes that the process holds, from the first run on, for the threads that run kernels of a plan."""
-    return _threads_in_kernels(plan, workers) * _Scratch.SIZE
-
-
-def _threads_in_kernels(plan: Plan, workers: int) -> int:
-    most = int(any(_takes_kernel(node) for node in routed(plan)))
+    most = max((_size(node.outs[0]) for node in routed(plan) if _takes_kernel(node)), default=0)
+    found = _Scratch.BYTES * min(most, BLOCK)
     for step in plan.steps:
         if isinstance(step, Blocks):
-            most = max(most, min(len(step.lanes), workers) * _threads_in_kernels(step.full, 1))
+            found = max(found, min(len(step.lanes), workers) * scratch_of(step.full, 1))
         elif isinstance(step, Turns):
-            most = max(most, _threads_in_kernels(step.body, workers))
-    return most
+            found = max(found, scratch_of(step.body, workers))
+    return found
 
 
 def _takes_kernel(node: Node) -> bool:
@@ -279,7 +279,7 @@ class _Pair:
         np.copyto(out, self.kept.reshape(out.shape))
 
 
-PAIRED = 65536  # elements of the kept result at most: a tile's, not a whole array's
+PAIRED = 131072  # elements of the kept result at most: a tile's, not a whole array's
 
 
 def _pairs(nodes: Sequence[Node]) -> dict[Node, Writer]:

@@ -70,19 +70,25 @@ def blocks_of(region: Region, tiling: Tiling, plan: Callable[[Graph], Plan]) -> 
 
 
 def _size(region: Region, plan: Callable[[Graph], Plan]) -> int:
-    """As many rows as the cache holds, and as pay for their sums, in blocks of nearly one size, an even number of
-    them."""
+    """As many rows as the cache holds and as pay for their sums, or as many elements as may be: in blocks of nearly
+    one size, an even number of them."""
     fewest, most = _bounds(region)
-    probe = min(region.rows, fewest)
-    least = plan(region.body(probe))
-    rows = int(costs.CACHE / max(1.0, least.arena / probe + _tiled(region, _ends(region))))
-    work = _tiled(region, [out for node in region.nodes if not node.prim.view for out in node.outs])
-    rows = max(rows, int(costs.SUMS * _sums(region) / max(1.0, work)))
+    rows = most if region.flat else _rows(region, fewest, plan)
     size = max(fewest, min(rows, most, ceil(region.rows / costs.FEWEST_BLOCKS)))
     count = max(1, round(region.rows / size))
     if 1 < count < 2 * costs.LANES:
         count += count % 2
     return max(1, ceil(region.rows / count))
+
+
+def _rows(region: Region, fewest: int, plan: Callable[[Graph], Plan]) -> int:
+    probe = min(region.rows, fewest)
+    least = plan(region.body(probe))
+    held = max(1.0, least.arena / probe + _tiled(region, _ends(region)))  # bytes, of a row
+    made = [out for node in region.nodes if not node.prim.view for out in node.outs]
+    work = max(1.0, _tiled(region, made))
+    long = min(costs.OPERATOR * len(made) / work, costs.MOST_CACHE / held)
+    return int(max(costs.CACHE / held, long, costs.SUMS * _sums(region) / work))
 
 
 def _bounds(region: Region) -> tuple[int, int]:

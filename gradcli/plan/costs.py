@@ -12,8 +12,10 @@ from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node
 
 CACHE = 2 << 20  # bytes that a block's arrays may take: an L2 cache of 512 kB, and what the L3 cache gives as fast
+OPERATOR = 1 << 18  # bytes that an operator makes of a block: of less it is over in 15 µs, and threads wait for Python
+MOST_CACHE = 8 << 20  # bytes that a block's arrays may take for the sake of that
 FEWEST_ELEMENTS = 16384  # of a flat block: below, starting an operator costs more than running it
-MOST_ELEMENTS = 65536  # of a flat block
+MOST_ELEMENTS = 65536  # of a flat block; of fewer, an operator takes less than 15 µs, and threads wait for Python
 FEWEST_ROWS = 16  # of matrices that are multiplied: BLAS takes half its time again with so few
 MOST_ROWS = 1 << 16
 SUMS = 2  # bytes that a block works on, for each byte of the sums over rows that it adds to those of its lane

@@ -8,6 +8,7 @@ import pytest
 
 from gradcli.ir.graph import Graph, Value, apply
 from gradcli.plan import Tiling, costs, make_plan
+from gradcli.plan.flat import nbytes
 from gradcli.plan.plan import Blocks
 from tests.ir.graphs import build
 from tests.plan.test_rows import gradient, perceptron, total
@@ -51,6 +52,15 @@ def test_blocks_are_large_enough_for_their_sums() -> None:
     assert step.size * rows / step.region.rows >= 0.9 * costs.SUMS * sums
     assert len(step.lanes) % 2 == 0
     assert (len(step.lanes) - 1) * sums <= costs.PARTIALS
+
+
+def test_operators_are_long_enough_for_threads() -> None:
+    """Where the cache allows: of shorter ones two threads take longer than one."""
+    step = largest(learner(20_000, width=50))
+    made = [out for node in step.region.nodes if not node.prim.view for out in node.outs]
+    rows = sum(nbytes(out) for out in made if out.id in step.region.axis_of) / step.region.rows
+    assert step.size * rows / len(made) >= 200_000  # bytes, of 15 µs
+    assert step.full.arena <= costs.MOST_CACHE
 
 
 def test_rows_that_hold_whole_products_may_be_few() -> None:
