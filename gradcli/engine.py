@@ -5,7 +5,7 @@ Everything that turns what the elaborator prepared into arrays goes through here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -97,26 +97,44 @@ def _planned(graph: Graph, machine: Machine) -> AnyPlan:
     if machine.backend == "cupy":
         return make_flat(graph)
     tiling = Tiling(threads=machine.workers)
-    return _with_split_loops(graph, tiling, machine) or make_plan(graph, tiling)
-
-
-def _with_split_loops(graph: Graph, tiling: Tiling, machine: Machine) -> Plan | None:
-    """The plan in which loops are cut down to their recurrences; None where there are none, or it takes much more."""
     if not any(node.prim.name == "scan" for node in graph.nodes):
-        return None
+        return make_plan(graph, tiling)
+    return _with_loops(graph, tiling, machine)
+
+
+def _with_loops(graph: Graph, tiling: Tiling, machine: Machine) -> Plan:
+    """The plan of the first of these programs that takes not much more memory than the last: loops that keep what
+    their adjoints need and are cut down to their recurrences; the one or the other; as they are."""
+    from gradcli.plan import fits, make_plan
+    from gradcli.plan.costs import HOISTED
+
+    plain: Plan | None = None
+    for program in _quicker_loops(graph, machine):
+        plan = make_plan(program, tiling)
+        if not fits(plan, machine.memory):
+            continue
+        if plan.peak <= HOISTED:
+            return plan
+        plain = plain or make_plan(graph, tiling)
+        if plan.peak <= 4 * plain.peak:
+            return plan
+    return plain or make_plan(graph, tiling)
+
+
+def _quicker_loops(graph: Graph, machine: Machine) -> Iterator[Graph]:
     from gradcli.ad.fission import split_loops
     from gradcli.passes.pipeline import optimize
-    from gradcli.plan import fits, make_plan
-    from gradcli.plan.costs import HOISTED, worth_hoisting
+    from gradcli.passes.residuals import keep_costly
+    from gradcli.plan.costs import worth_hoisting, worth_keeping
 
-    split = split_loops(graph, worth_hoisting)
-    if split is graph:
-        return None
-    plan = make_plan(optimize(split, fast_math=machine.fast_math), tiling)
-    if not fits(plan, machine.memory):
-        return None
-    much = plan.peak > HOISTED and plan.peak > 4 * make_plan(graph, tiling).peak
-    return None if much else plan
+    kept = keep_costly(graph, worth_keeping)
+    kept = graph if kept is graph else optimize(kept, fast_math=machine.fast_math)
+    for program in (kept, graph)[kept is graph :]:
+        split = split_loops(program, worth_hoisting)
+        if split is not program:
+            yield optimize(split, fast_math=machine.fast_math)
+    if kept is not graph:
+        yield kept
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:

@@ -1,4 +1,4 @@
-"""Loops without what nobody reads: carries, stacked results and operands that only serve each other.
+"""Loops without what nobody reads: carries, stacked results, operands that only serve each other or are given twice.
 
 A carry lives when its last value or its history is read, or when the condition, another live carry or something
 stacked reads it in the body; an operand, when the body reads it.
@@ -32,8 +32,9 @@ def prune(graph: Graph) -> Graph:
 def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int]) -> None:
     """Emit the node without its dead parts; `env` gets the results that are left."""
     params = node.params
-    body, cond, n_consts, n = params["body"], params["cond"], params["consts"], params["carry"]
+    n_consts, n = params["consts"], params["carry"]
     first = 1 + n_consts
+    body, cond = _given_once(node, env)
     stacked = [k for k in range(n, len(body.outputs)) if node.outs[n + k].id in read]
     kept = {k for k in range(n) if node.outs[k].id in read or node.outs[n + k].id in read}
     kept |= {k for k in range(n) if cond is not None and cond.inputs[first + k].id in _reads(cond)}
@@ -71,6 +72,28 @@ def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int])
         old = node.outs[place]
         env[old.id] = new
         new.hint = new.hint or old.hint
+
+
+def _given_once(node: Node, env: dict[int, Value]) -> tuple[Graph, Graph | None]:
+    """The body and the condition, which read an operand that is given twice at its first place."""
+    params = node.params
+    body, cond, n = params["body"], params["cond"], params["consts"] + params["carry"]
+    operands = node.inputs[1:] if params["counted"] else node.inputs
+    found: dict[tuple[int, bool], int] = {}
+    same = list(range(len(body.inputs)))
+    for k, value in enumerate(operands):
+        if k < params["consts"] or k >= n:
+            same[1 + k] = found.setdefault((env[value.id].id, k >= n), 1 + k)
+    if same == list(range(len(body.inputs))):
+        return body, cond
+    return _reading(body, same), None if cond is None else _reading(cond, same)
+
+
+def _reading(graph: Graph, places: Sequence[int]) -> Graph:
+    """The graph, in which each input is read at another place."""
+    builder = Builder()
+    inputs = [builder.input(value.aval, value.hint) for value in graph.inputs]
+    return builder.close(builder.inline(graph, [inputs[places[k]] for k in range(len(inputs))]))
 
 
 def _body(body: Graph, outputs: Sequence[int]) -> Graph:
