@@ -171,12 +171,15 @@ def constant_number(value: Value) -> float | None:
 
 def _blocks(kernel: Callable[..., bool], plain: Writer, wide: str | None = None) -> Writer:
     """The kernel on block after block, with scratch of the dtype of `out`, or of a wider one; NumPy's function where
-    memory has gaps, and for blocks that it refuses."""
+    `out` has gaps, and for blocks that it refuses. What has gaps itself is copied into `out` first."""
 
     def write(x: Array, *rest: Array, out: Array) -> None:
-        if not (x.flags.c_contiguous and out.flags.c_contiguous):
+        if not out.flags.c_contiguous:
             plain(x, *rest, out=out)
             return
+        if not x.flags.c_contiguous:
+            np.copyto(out, x)
+            x = out
         flat, into, scratch = x.reshape(-1), out.reshape(-1), _taken()
         for start in range(0, into.size, BLOCK):
             part, target = flat[start : start + BLOCK], into[start : start + BLOCK]

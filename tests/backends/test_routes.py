@@ -280,6 +280,9 @@ def test_memory_with_gaps_and_a_result_in_place(route: routes.Route) -> None:
     assert (room[:, ::2] == 7).all()
     own = x.copy()
     assert_array_equal(run(route.prim, own, out=own), expected)
+    gaps = np.repeat(x, 2, axis=1)[:, ::2]
+    assert_array_equal(run(route.prim, gaps), expected)
+    assert_array_equal(gaps, x)
 
 
 # ── reductions ──────────────────────────────────────────────────────────────────────────────────────────────
