@@ -1,7 +1,7 @@
 """Loops without what nobody reads: carries, stacked results, operands that only serve each other or are given twice.
 
 A carry lives when its last value or its history is read, or when the condition, another live carry or something
-stacked reads it in the body; an operand, when the body reads it.
+stacked reads it in the body; an operand, when the body reads it. A carry that no turn changes is given, not carried.
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int])
         if grown == kept:
             break
         kept = grown
-    carry = sorted(kept)
+    held = [k for k in sorted(kept) if body.outputs[k] is body.inputs[first + k] and node.outs[n + k].id not in read]
+    carry = [k for k in sorted(kept) if k not in held]
+    part = _body(body, [*carry, *stacked])
     seen_by_cond = set() if cond is None else {k for k, v in enumerate(cond.inputs) if v.id in _reads(cond)}
     consts = [k for k in range(n_consts) if body.inputs[1 + k].id in reads or 1 + k in seen_by_cond]
     slices = [k for k in range(first + n, len(body.inputs)) if body.inputs[k].id in reads]
-    inner = [0, *(1 + k for k in consts), *(first + k for k in carry), *slices]
+    given = [*(1 + k for k in consts), *(first + k for k in held)]
+    inner = [0, *given, *(first + k for k in carry), *slices]
     shift = 0 if params["counted"] else -1  # of the body's inputs against the operands
     operands = [*([0] if params["counted"] else []), *(k + shift for k in inner[1:])]
     builder.spans, start = node.spans, len(builder.nodes)
@@ -59,8 +62,8 @@ def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int])
         {
             **params,
             "body": _with_inputs(part, inner),
-            "cond": None if cond is None else _with_inputs(cond, inner[: 1 + len(consts) + len(carry)]),
-            "consts": len(consts),
+            "cond": None if cond is None else _with_inputs(cond, inner[: 1 + len(given) + len(carry)]),
+            "consts": len(given),
             "carry": len(carry),
         },
     )
@@ -68,7 +71,8 @@ def _pruned(builder: Builder, node: Node, env: dict[int, Value], read: set[int])
     builder.spans = ()
     places = [*carry, *(n + k for k in carry), *(n + k for k in stacked)]
     places += [len(node.outs) - 1] if cond is not None else []
-    for place, new in zip(places, made, strict=True):
+    begins = [env[node.inputs[first + shift + k].id] for k in held]
+    for place, new in zip([*places, *held], [*made, *begins], strict=True):
         old = node.outs[place]
         env[old.id] = new
         new.hint = new.hint or old.hint
@@ -109,6 +113,6 @@ def _reads(graph: Graph) -> set[int]:
 def _with_inputs(graph: Graph, positions: Sequence[int]) -> Graph:
     inputs = tuple(graph.inputs[k] for k in positions)
     names = tuple(graph.names[k] for k in positions) if graph.names else ()
-    if len(inputs) == len(graph.inputs):
+    if inputs == graph.inputs:
         return graph
     return Graph(inputs, graph.nodes, graph.outputs, graph.n_values, names)
