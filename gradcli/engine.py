@@ -125,16 +125,17 @@ def _quicker_loops(graph: Graph, machine: Machine) -> Iterator[Graph]:
     from gradcli.ad.fission import split_loops
     from gradcli.passes.pipeline import optimize
     from gradcli.passes.residuals import keep_costly
+    from gradcli.passes.rows import by_rows
     from gradcli.plan.costs import worth_hoisting, worth_keeping
 
-    kept = keep_costly(graph, worth_keeping)
-    kept = graph if kept is graph else optimize(kept, fast_math=machine.fast_math)
-    for program in (kept, graph)[kept is graph :]:
-        split = split_loops(program, worth_hoisting)
-        if split is not program:
-            yield optimize(split, fast_math=machine.fast_math)
-    if kept is not graph:
-        yield kept
+    def changed(before: Graph, after: Graph) -> Graph:
+        return before if after is before else optimize(after, fast_math=machine.fast_math)
+
+    rows = changed(graph, by_rows(graph))
+    kept = changed(rows, keep_costly(rows, worth_keeping))
+    split = changed(kept, split_loops(kept, worth_hoisting))
+    found = [split, changed(rows, split_loops(rows, worth_hoisting)) if kept is not rows else split, kept, rows]
+    yield from {id(program): program for program in found if program is not graph}.values()
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
