@@ -5,7 +5,7 @@ Everything that turns what the elaborator prepared into arrays goes through here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from gradcli.syntax.diagnostics import fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import AnyPlan, Plan, Tiling
+    from gradcli.plan import AnyPlan
 
     Array = np.ndarray[Any, Any]
 
@@ -99,43 +99,9 @@ def _planned(graph: Graph, machine: Machine) -> AnyPlan:
     tiling = Tiling(threads=machine.workers)
     if not any(node.prim.name == "scan" for node in graph.nodes):
         return make_plan(graph, tiling)
-    return _with_loops(graph, tiling, machine)
+    from gradcli.rolled import plan_with_loops
 
-
-def _with_loops(graph: Graph, tiling: Tiling, machine: Machine) -> Plan:
-    """The plan of the first of these programs that takes not much more memory than the last: loops that keep what
-    their adjoints need and are cut down to their recurrences; the one or the other; as they are."""
-    from gradcli.plan import fits, make_plan
-    from gradcli.plan.costs import HOISTED
-
-    plain: Plan | None = None
-    for program in _quicker_loops(graph, machine):
-        plan = make_plan(program, tiling)
-        if not fits(plan, machine.memory):
-            continue
-        if plan.peak <= HOISTED:
-            return plan
-        plain = plain or make_plan(graph, tiling)
-        if plan.peak <= 4 * plain.peak:
-            return plan
-    return plain or make_plan(graph, tiling)
-
-
-def _quicker_loops(graph: Graph, machine: Machine) -> Iterator[Graph]:
-    from gradcli.ad.fission import split_loops
-    from gradcli.passes.pipeline import optimize
-    from gradcli.passes.residuals import keep_costly
-    from gradcli.passes.rows import by_rows
-    from gradcli.plan.costs import worth_hoisting, worth_keeping
-
-    def changed(before: Graph, after: Graph) -> Graph:
-        return before if after is before else optimize(after, fast_math=machine.fast_math)
-
-    rows = changed(graph, by_rows(graph))
-    kept = changed(rows, keep_costly(rows, worth_keeping))
-    split = changed(kept, split_loops(kept, worth_hoisting))
-    found = [split, changed(rows, split_loops(rows, worth_hoisting)) if kept is not rows else split, kept, rows]
-    yield from {id(program): program for program in found if program is not graph}.values()
+    return plan_with_loops(graph, tiling, machine)
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradcli.ir.dims import known
 from gradcli.ir.graph import Builder, Node, Value
@@ -232,7 +232,8 @@ def _all_added(node: Node, builder: Builder) -> Value | None:
 
 def _parts_joined(node: Node, builder: Builder) -> Value | None:
     """Parts that are added to zeros, one beside the other along one axis, and leave no zero."""
-    shape, parts = node.outs[0].shape, []
+    shape = node.outs[0].shape
+    parts: list[tuple[Any, Value, bool]] = []
     step: Node | None = node
     while step is not None and step.prim.name == "add_slice" and len(parts) < MOST_PARTS:
         parts.append((step.params["items"], step.inputs[1], True))
