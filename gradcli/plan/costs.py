@@ -31,6 +31,7 @@ HOISTED = 64 << 20  # bytes that this may take for all values together
 GROWTH = 32  # and may take beside, for each byte of the history of the loop's carry
 KEPT = 64 << 20  # bytes that a loop may keep of what its turns compute, and beside, for each byte of its histories:
 KEPT_BESIDE = 2
+RUNNING = 64  # elements of a row, up to which a running product takes less time than its turns one by one
 LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
 
 
