@@ -1,7 +1,9 @@
 """Plans of programs with loops: of the ways in which a loop may run, the quickest that the memory allows.
 
 - Rows that a turn reads and writes are sliced and stacked, and what an adjoint would compute again is kept;
-- what need not be done turn by turn is done for all turns at once.
+- what need not be done turn by turn is done for all turns at once;
+- a backward loop multiplies by its slopes, and where these overflow or underflow the plan without them runs
+  (`Plan.otherwise`).
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from gradcli.ir.graph import Graph
 from gradcli.passes.pipeline import optimize
 from gradcli.passes.residuals import keep_costly
 from gradcli.passes.rows import by_rows
+from gradcli.passes.slopes import MAKING, makers, with_slopes
 from gradcli.plan import fits, make_plan
 from gradcli.plan.costs import HOISTED, worth_hoisting, worth_keeping
+from gradcli.plan.plan import Blocks
+from gradcli.record import replace
 
 if TYPE_CHECKING:
     from gradcli.engine import Machine
     from gradcli.plan import Plan, Tiling
+    from gradcli.plan.plan import Step
 
 MORE = 4  # times the memory of the program as it is, that a quicker one may take where it takes much
 
@@ -33,11 +39,11 @@ def plan_with_loops(graph: Graph, tiling: Tiling, machine: Machine) -> Plan:
     for program in (kept, rows):
         split = planner.changed(program, _split)
         if split is not program and (plan := planner.fitting(split)) is not None:
-            return plan
+            return planner.by_slopes(program, plan)
     for program in (kept, rows):
         if program is not graph and (plan := planner.fitting(program)) is not None:
-            return plan
-    return planner.plain
+            return planner.by_slopes(program, plan)
+    return planner.by_slopes(graph, planner.plain)
 
 
 def _split(graph: Graph) -> Graph:
@@ -67,3 +73,30 @@ class _Planner:
         if not fits(plan, self.machine.memory):
             return None
         return plan if plan.peak <= HOISTED or plan.peak <= MORE * self.plain.peak else None
+
+    def by_slopes(self, program: Graph, otherwise: Plan) -> Plan:
+        """The plan in which backward loops use slopes; the other one where there are none, or it does not fit."""
+        slopes = self.changed(program, lambda graph: with_slopes(graph, worth_hoisting))
+        split = slopes if slopes is program else self.changed(slopes, _split)
+        watched = makers(split)
+        plan = self.fitting(split) if watched else None
+        if plan is None:
+            return otherwise
+        numbers = [number for number, step in enumerate(plan.steps) if not watched.isdisjoint(step.nodes)]
+        steps = tuple(_watched_blocks(step) if k in numbers else step for k, step in enumerate(plan.steps))
+        lines = frozenset(k for k in numbers if not isinstance(steps[k], Blocks))
+        return replace(plan, steps=steps, otherwise=otherwise, watched=lines)
+
+
+def _watched_blocks(step: Step) -> Step:
+    """Blocks in which all steps of the kinds that make slopes are watched; others may underflow on their way."""
+    if not isinstance(step, Blocks):
+        return step
+    full, rest = (None if plan is None else _watched_making(plan) for plan in (step.full, step.rest))
+    assert full is not None
+    return replace(step, full=full, rest=rest)
+
+
+def _watched_making(plan: Plan) -> Plan:
+    making = [k for k, step in enumerate(plan.steps) if any(node.prim.name in MAKING for node in step.nodes)]
+    return replace(plan, watched=frozenset(making))
