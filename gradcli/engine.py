@@ -21,7 +21,7 @@ from gradcli.syntax.diagnostics import fail
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import AnyPlan, Plan, Tiling
+    from gradcli.plan import AnyPlan
 
     Array = np.ndarray[Any, Any]
 
@@ -97,26 +97,11 @@ def _planned(graph: Graph, machine: Machine) -> AnyPlan:
     if machine.backend == "cupy":
         return make_flat(graph)
     tiling = Tiling(threads=machine.workers)
-    return _with_split_loops(graph, tiling, machine) or make_plan(graph, tiling)
-
-
-def _with_split_loops(graph: Graph, tiling: Tiling, machine: Machine) -> Plan | None:
-    """The plan in which loops are cut down to their recurrences; None where there are none, or it takes much more."""
     if not any(node.prim.name == "scan" for node in graph.nodes):
-        return None
-    from gradcli.ad.fission import split_loops
-    from gradcli.passes.pipeline import optimize
-    from gradcli.plan import fits, make_plan
-    from gradcli.plan.costs import HOISTED, worth_hoisting
+        return make_plan(graph, tiling)
+    from gradcli.rolled import plan_with_loops
 
-    split = split_loops(graph, worth_hoisting)
-    if split is graph:
-        return None
-    plan = make_plan(optimize(split, fast_math=machine.fast_math), tiling)
-    if not fits(plan, machine.memory):
-        return None
-    much = plan.peak > HOISTED and plan.peak > 4 * make_plan(graph, tiling).peak
-    return None if much else plan
+    return plan_with_loops(graph, tiling, machine)
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:

@@ -94,6 +94,10 @@ class _Split:
             return None
         return term
 
+    def read_once(self, value: Value) -> bool:
+        readers = [node for node in self.body.nodes for other in node.inputs if other is value]
+        return len(readers) + list(self.body.outputs).count(value) == 1
+
     def needed(self, values: Iterable[Value]) -> set[Node]:
         """The nodes of level 2 that values are made by."""
         found: set[Node] = set()
@@ -270,7 +274,7 @@ class _Outside:
             found[k], found[n + k] = last, history
         factors = {k: pair for k, term in split.sums.items() if (pair := self.product(term)) is not None}
         values = [term for k, term in split.sums.items() if k not in factors]
-        values += [value for pair in factors.values() for value in pair]
+        values += [value for a, b, _ in factors.values() for value in (a, b)]
         values += [value for value in split.outputs.values() if value.id not in stacked]
         made = self.make(list({value.id: value for value in values}.values())) | stacked
         for k, value in split.outputs.items():
@@ -282,28 +286,39 @@ class _Outside:
                 found[k] = self.begin[k] + total
         return found
 
-    def product(self, term: Value) -> tuple[Value, Value] | None:
-        """The factors of a product of two matrices that nothing else reads."""
-        node = term.node
-        if node is None or node.prim.name != "matmul" or any(value.rank != 2 for value in node.inputs):
+    def product(self, term: Value) -> tuple[Value, Value, bool] | None:
+        """The factors of a product of two matrices that nothing else reads, and whether it is turned."""
+        turned = False
+        while term.rank == 2 and self.split.read_once(term) and term.node is not None:
+            node = term.node
+            if node.prim.name == "transpose":
+                term, turned = node.inputs[0], turned != (tuple(node.params["axes"]) == (1, 0))
+                continue
+            known = node.prim.name == "matmul" and all(value.rank == 2 for value in node.inputs)
+            if known and node not in self.split.core and all(self.split.levels[value.id] for value in node.inputs):
+                return node.inputs[0], node.inputs[1], turned
             return None
-        readers = [other for other in self.split.body.nodes for value in other.inputs if value is term]
-        outputs = [value for value in self.split.body.outputs if value is term]
-        if len(readers) + len(outputs) != 1 or node in self.split.core:
-            return None
-        if not all(self.split.levels[value.id] for value in node.inputs):
-            return None
-        return node.inputs[0], node.inputs[1]
+        return None
 
-    def multiplied(self, pair: tuple[Value, Value], made: dict[int, Value]) -> Value:
+    def multiplied(self, factors: tuple[Value, Value, bool], made: dict[int, Value]) -> Value:
         """Σ over turns of products, as one product: the turns are rows like others."""
-        left, right = made[pair[0].id], made[pair[1].id]
-        turns, rows, inner = left.shape
-        columns = right.shape[2]
-        left = apply("transpose", left, axes=(1, 0, 2))
-        a = apply("reshape", left, shape=(rows, turns * inner))
-        b = apply("reshape", right, shape=(turns * inner, columns))
-        return apply("matmul", a, b)
+        a, b, turned = factors
+        rows, columns = _in_rows(made[b.id]), _in_rows(made[a.id], turned=True)
+        total = apply("matmul", columns, rows)
+        return apply("transpose", total, axes=(1, 0)) if turned else total
+
+
+def _in_rows(matrices: Value, *, turned: bool = False) -> Value:
+    """`[turns, k, n]` as `[turns · k, n]`; `turned`, `[turns, m, k]` as `[m, turns · k]`: where the matrices are
+    transposed, the other way round of what is in rows."""
+    node = matrices.node
+    if not turned:
+        turns, inner, columns = matrices.shape
+        return apply("reshape", matrices, shape=(turns * inner, columns))
+    if node is not None and node.prim.name == "transpose" and tuple(node.params["axes"]) == (0, 2, 1):
+        return apply("transpose", _in_rows(node.inputs[0]), axes=(1, 0))
+    turns, rows, inner = matrices.shape
+    return apply("reshape", apply("transpose", matrices, axes=(1, 0, 2)), shape=(rows, turns * inner))
 
 
 def _alone(node: Node) -> bool:

@@ -47,6 +47,8 @@ class Frame:
         self.routes = writers(routed(plan))
         for number, step in enumerate(plan.steps):
             self.bind(step)
+            if number in plan.watched:
+                self.lines[-1] = watched(self.lines[-1])
             if plan.dead[number]:
                 self.line("drop", None, (), [self.slot[v.id] for v in plan.dead[number]], step.nodes[0])
         own = {k: self.shared[n] for n, k in result_storages(plan)}
@@ -212,6 +214,22 @@ def writer(step: Call, packed: bool) -> Callable[..., Any]:
         return found
     assert prim.into is not None
     return partial(prim.into, np, **node.params)
+
+
+def watched(line: Line) -> Line:
+    """Raises FloatingPointError where NumPy overflows or underflows; a loop may underflow, but must be given finite
+    numbers."""
+    loop = line.node is not None and line.node.prim.name == "scan"
+    call = line.call
+    assert call is not None
+
+    def watching(*operands: Any, **options: Any) -> Any:
+        if loop and not all(np.isfinite(array).all() for array in operands[0]):
+            raise FloatingPointError
+        with np.errstate(all="raise", under="ignore" if loop else "raise"):
+            return call(*operands, **options)
+
+    return line._replace(call=watching)
 
 
 def _overwrite(change: Callable[..., Any], into: int, *operands: Array, out: Array) -> None:

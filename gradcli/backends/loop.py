@@ -7,7 +7,10 @@
             f3(c0, b2, n0)
 
 A line for each call of the plan of a turn. Buffers are made once; what a turn gives is written where it stays: into a
-row of a history or of a stacked result, or into one of two arrays that take turns.
+row of a history or of a stacked result, or into one of two arrays that take turns. What looks at a const is a line
+before the loop.
+
+A loop whose turns only multiply what they carry by a few numbers, or add them, is NumPy's own running product or sum.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.backends.routes import routed, writers
 from gradcli.backends.script import as_arrays, in_order
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
+from gradcli.ir.primitive import is_registered
+from gradcli.plan import costs
 from gradcli.plan.plan import Blocks, Call, Plan, Step, Turns
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 KEPT = 1 << 16  # rows of the arena whose views are kept between runs
+RUNNING = ("mul", "add")
 
 
 class Loop:
@@ -53,18 +60,32 @@ class Loop:
         targets += [f"k{k}" for k in range(len(outputs) - self.carry)]
         row = [*names[not self.counts : 1], *names[1 + self.consts :], *targets]
         head = [f"def loop(rows, {', '.join(names[1 : 1 + self.consts])}):", f"    for {', '.join(row)}, in rows:"]
-        self.source = _Source(step.body, names, targets, workers)
+        self.source = _Source(step.body, names, targets, workers, given=names[1 : 1 + self.consts])
         self.call = self.source.compiled("loop", head)
+        self.running = _Running.of(step)
 
     def run(self, ins: Sequence[Array], outs: Sequence[Array | None]) -> None:
         """Raises ModelError with the place of the step that refuses its data, or finds no memory (exit 3)."""
-        given, begin = ins[: self.consts], ins[self.consts : self.consts + self.carry]
+        begin = ins[self.consts : self.consts + self.carry]
         ends = [end if end is not None else spare for end, spare in zip(outs[: self.carry], self.ends, strict=True)]
         histories, stacks = outs[self.carry : 2 * self.carry], outs[2 * self.carry :]
         if not self.turns:
             for end, first in zip(ends, begin, strict=True):
                 np.copyto(end, first)  # type: ignore[arg-type]  # there is one
             return
+        if self.running is not None:
+            self.running.run(ins, histories[0], ends[0])
+        else:
+            self.run_turns(ins, ends, histories, stacks)
+
+    def run_turns(
+        self,
+        ins: Sequence[Array],
+        ends: Sequence[Array | None],
+        histories: Sequence[Array | None],
+        stacks: Sequence[Array | None],
+    ) -> None:
+        given, begin = ins[: self.consts], ins[self.consts : self.consts + self.carry]
         rows: list[Iterator[Array]] = [self.numbers()] if self.counts else []
         after = []
         for k, (first, history, end) in enumerate(zip(begin, histories, ends, strict=True)):
@@ -125,10 +146,52 @@ def _empty(value: Value) -> Array:
     return empty(value)
 
 
-class _Source:
-    """The calls of a plan as lines of Python. What is the same in every turn is in `scope`."""
+class _Running:
+    """A loop c ← c ∘ x, of which every c is kept: `ufunc.accumulate`, which takes the turns in their order, too."""
 
-    def __init__(self, plan: Plan, names: Sequence[str], targets: Sequence[str], workers: int) -> None:
+    def __init__(self, ufunc: np.ufunc, node: Node, place: int, fixed: Array | None) -> None:
+        self.ufunc, self.place, self.fixed = ufunc, place, fixed  # x: an operand of the loop, or always the same
+        self.consts, self.reverse = node.params["consts"], node.params["reverse"]
+
+    @classmethod
+    def of(cls, step: Turns) -> _Running | None:
+        from gradcli.backends import frame
+
+        params, graph, calls = step.node.params, step.body.graph, step.body.steps
+        if len(calls) != 1 or params["carry"] != 1 or len(graph.outputs) != 1 or not step.wanted[1]:
+            return None
+        carry, out, call = graph.inputs[1 + params["consts"]], graph.outputs[0], calls[0]
+        if not isinstance(call, Call) or call.node is not out.node or call.node.prim.name not in RUNNING:
+            return None
+        if definite(out.aval.size) > costs.RUNNING or not out.aval.is_float or call.node.inputs.count(carry) != 1:
+            return None
+        other = call.node.inputs[1 - call.node.inputs.index(carry)]
+        fixed = frame.load(other.node) if other.node is not None else None
+        place = -1 if other.node is not None else graph.inputs.index(other) - 1
+        return cls(getattr(np, str(call.node.prim.ufunc)), step.node, place, fixed)
+
+    def run(self, ins: Sequence[Array], history: Array | None, end: Array | None) -> None:
+        assert history is not None
+        assert end is not None
+        rows = history[::-1] if self.reverse else history
+        rows[0] = ins[self.consts]
+        factors = self.fixed if self.fixed is not None else ins[self.place]
+        if self.fixed is None and self.place > self.consts:
+            factors = factors[::-1] if self.reverse else factors
+            rows[1:], last = factors[:-1], factors[-1]
+        else:
+            rows[1:] = last = factors
+        self.ufunc.accumulate(rows, axis=0, out=rows)
+        self.ufunc(rows[-1], last, out=end)
+
+
+class _Source:
+    """The calls of a plan as lines of Python. What is the same in every turn is in `scope`, or made of what is `given`
+    in lines `before` the loop."""
+
+    def __init__(
+        self, plan: Plan, names: Sequence[str], targets: Sequence[str], workers: int, given: Sequence[str]
+    ) -> None:
         from gradcli.backends import frame
 
         self.plan, self.workers, self.frame = plan, workers, frame
@@ -137,6 +200,8 @@ class _Source:
         self.names = {value.id: name for value, name in zip(plan.graph.inputs, names, strict=True)}
         self.rooms = {n: targets[place] for n, place in frame.result_storages(plan)}
         self.rooms |= {n: names[each.place] for n, each in enumerate(plan.storages) if each.kind == "carry"}
+        self.given = set(given)
+        self.before: list[str] = []
         self.lines: list[str] = []
         self.nodes: list[Node | None] = []  # of each line
         for node in plan.graph.nodes:
@@ -152,9 +217,10 @@ class _Source:
             self.line(f"copyto({targets[k]}, {self.names[value.id]})", value.node)
 
     def compiled(self, name: str, head: Sequence[str]) -> Callable[..., None]:
-        self.above = len(head)
-        body = [" " * 8 + line for line in self.lines] or [" " * 8 + "pass"]
-        exec(compile("\n".join([*head, *body]), "<loop>", "exec"), self.scope)
+        lines = [head[0], *(" " * 4 + line for line in self.before), *head[1:]]
+        self.above = len(lines)
+        lines += [" " * 8 + line for line in self.lines or ["pass"]]
+        exec(compile("\n".join(lines), "<loop>", "exec"), self.scope)
         found: Callable[..., None] = self.scope[name]
         return found
 
@@ -219,9 +285,14 @@ class _Source:
         arrays = [self.scope.get(self.names[value.id]) for value in node.inputs]
         if fixed and all(array is not None for array in arrays):
             self.name(node.outs[0], look(*arrays))
+            return
+        operands = self.read(node.inputs)
+        made = f"{self.name(node.outs[0])} = {self.hold('f', look)}({operands})"
+        if is_registered(node.prim) and all(self.names[value.id] in self.given for value in node.inputs):
+            self.given.add(self.names[node.outs[0].id])
+            self.before.append(made)
         else:
-            operands = self.read(node.inputs)
-            self.line(f"{self.name(node.outs[0])} = {self.hold('f', look)}({operands})", node)
+            self.line(made, node)
 
     def add_written(self, step: Call) -> None:
         node = step.node

@@ -28,8 +28,9 @@ def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
     """The results of a plan for arrays of the shapes and dtypes of its inputs; they are the caller's own.
 
     The plan keeps its frames, so that a second run allocates nothing but its results; calls at the same time, from
-    several threads, take frames of their own. Raises ModelError where an operator refuses the data (exit 2) or memory
-    runs out (exit 3).
+    several threads, take frames of their own. Where a step that is watched overflows or underflows, `plan.otherwise`
+    runs, in memory of its own. Raises ModelError where an operator refuses the data (exit 2) or memory runs out
+    (exit 3).
     """
     frames: list[Frame] = plan.compiled.setdefault(f"numpy:{workers}", [])
     try:
@@ -40,12 +41,20 @@ def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
         results = [empty(value) for value in plan.graph.outputs]
         with np.errstate(all="ignore"), ONE_THREAD if plan.blas else NOTHING:
             frame.run([array if type(array) is np.ndarray else _here(array) for array in inputs], results)
+    except FloatingPointError as error:
+        if plan.otherwise is None:
+            raise
+        error.__context__ = None  # which holds the error in turn, and so the frame
     except MemoryError as error:
         raise _with_need(refused(error, None), plan) from None
     except ModelError as error:
         raise _with_need(error, plan) from None
-    frames.append(frame)  # not after a failure, which may have left it in the middle
-    return results
+    else:
+        frames.append(frame)  # not after a failure, which may have left it in the middle
+        return results
+    del frame, results  # memory that the other plan may need
+    frames.clear()
+    return run(plan.otherwise, inputs, workers)
 
 
 def _with_need(error: Exception, plan: Plan) -> Exception:

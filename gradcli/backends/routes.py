@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from importlib import import_module
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from gradcli.backends import kernels
 from gradcli.backends.kernels import BLOCK
-from gradcli.ir.aval import NUMPY_NAMES
+from gradcli.backends.reductions import FEW, known_size, reduction
 from gradcli.ir.constants import unpack
 from gradcli.ir.graph import Node, Value
 from gradcli.ir.primitive import Primitive
@@ -30,9 +29,6 @@ Array = np.ndarray[Any, Any]
 Writer = Callable[..., Any]
 
 LEAST = 4096  # elements below which the 30 calls of a kernel cost more than they save
-FEW = 512  # the same, of a route of a few calls
-SHORT_SUM, SHORT_MAX = 128, 16  # elements of a short last axis
-NARROW, LONG = 512, 65536  # elements behind axes that are summed, and along them
 TABLE = 32768  # elements from which a table of all f16 numbers pays
 
 
@@ -99,13 +95,9 @@ def writers(nodes: Iterable[Node]) -> dict[Node, Writer]:
 def _writer(node: Node) -> Writer | None:
     if node.prim.kind == "elementwise":
         return _elementwise(node)
-    if node.prim.name == "reduce_sum":
-        return _sum(node)
-    if node.prim.name in ("reduce_max", "reduce_min"):
-        return _short_extreme(node)
     if node.prim.name == "matmul" and node.outs[0].dtype == "f16":
         return _product_in_single
-    return None
+    return reduction(node)
 
 
 # ── the processor ───────────────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +129,7 @@ def _route(prim: str, dtype: str) -> Route | None:
 
 def _elementwise(node: Node) -> Writer | None:
     value = node.outs[0]
-    name, dtype, size = node.prim.name, value.dtype, _size(value)
+    name, dtype, size = node.prim.name, value.dtype, known_size(value)
     if size < FEW or node.params or node.inputs[0].shape != value.shape:
         return None
     if dtype == "f16" and size >= TABLE and name in HALF:
@@ -170,12 +162,15 @@ def constant_number(value: Value) -> float | None:
 
 def _blocks(kernel: Callable[..., bool], plain: Writer, wide: str | None = None) -> Writer:
     """The kernel on block after block, with scratch of the dtype of `out`, or of a wider one; NumPy's function where
-    memory has gaps, and for blocks that it refuses."""
+    `out` has gaps, and for blocks that it refuses. What has gaps itself is copied into `out` first."""
 
     def write(x: Array, *rest: Array, out: Array) -> None:
-        if not (x.flags.c_contiguous and out.flags.c_contiguous):
+        if not out.flags.c_contiguous:
             plain(x, *rest, out=out)
             return
+        if not x.flags.c_contiguous:
+            np.copyto(out, x)
+            x = out
         flat, into, scratch = x.reshape(-1), out.reshape(-1), _taken()
         for start in range(0, into.size, BLOCK):
             part, target = flat[start : start + BLOCK], into[start : start + BLOCK]
@@ -230,7 +225,7 @@ def _taken() -> _Scratch:
 
 def scratch_of(plan: Plan, workers: int) -> int:
     """Bytes that the process holds, from the first run on, for the threads that run kernels of a plan."""
-    most = max((_size(node.outs[0]) for node in routed(plan) if _takes_kernel(node)), default=0)
+    most = max((known_size(node.outs[0]) for node in routed(plan) if _takes_kernel(node)), default=0)
     found = _Scratch.BYTES * min(most, BLOCK)
     for step in plan.steps:
         if isinstance(step, Blocks):
@@ -258,7 +253,7 @@ class _Pair:
     def __init__(self, first: Node, second: Node) -> None:
         self.names = (first.prim.name, second.prim.name)
         self.plain = (_plain(first.prim), _plain(second.prim))
-        self.kept = np.empty(_size(first.outs[0]))
+        self.kept = np.empty(known_size(first.outs[0]))
 
     def first(self, x: Array, *, out: Array) -> None:
         whole = x.flags.c_contiguous and out.flags.c_contiguous
@@ -292,7 +287,7 @@ def _pairs(nodes: Sequence[Node]) -> dict[Node, Writer]:
             other = waiting.get(angle.id)
             if other is None:
                 waiting[angle.id] = node
-            elif other.prim is not node.prim and LEAST <= _size(angle) <= PAIRED:
+            elif other.prim is not node.prim and LEAST <= known_size(angle) <= PAIRED:
                 pair = _Pair(other, node)
                 found[other], found[node] = pair.first, pair.second
     return found
@@ -316,88 +311,3 @@ def _look_up(table: Array, x: Array, *, out: Array) -> None:
 def _product_in_single(x: Array, y: Array, *, out: Array) -> None:
     """BLAS has no f16, and NumPy's own loops take 100 times as long: computed in f32 and rounded once."""
     np.copyto(out, np.matmul(x.astype("f4"), y.astype("f4")), casting="same_kind")
-
-
-# ── reductions ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _ends(node: Node) -> int | None:
-    """How many elements the axes hold that are reduced, where these are the last ones of a float array."""
-    found = _adjacent(node)
-    return None if found is None or found[2] > 1 else found[1]
-
-
-def _adjacent(node: Node) -> tuple[int, int, int] | None:
-    """Elements before, along and behind the axes that are reduced, where these are neighbours in a float array."""
-    x, axes = node.inputs[0], node.params["axes"]
-    if x.dtype not in ("f64", "f32") or not axes or tuple(axes) != tuple(range(axes[0], axes[0] + len(axes))):
-        return None
-    sizes = _sizes(x)
-    return prod(sizes[: axes[0]]), prod(sizes[axes[0] : axes[-1] + 1]), prod(sizes[axes[-1] + 1 :])
-
-
-def _sum(node: Node) -> Writer | None:
-    """BLAS reads row after row; NumPy's loop begins anew for each: 2 to 20 times as fast over a short last axis, 1.3 to
-    15 times over axes before it."""
-    found, x = _adjacent(node), node.inputs[0]
-    if found is None or _size(x) < FEW:
-        return None
-    lead, count, behind = found
-    if behind == 1:
-        return partial(_sum_rows, _ones(count, x), _plain_reduce(node)) if 2 <= count <= SHORT_SUM else None
-    if behind > NARROW or count > LONG or count * behind < FEW:
-        return None
-    return partial(_sum_columns, _ones(count, x), (lead, count, behind), _plain_reduce(node))
-
-
-def _ones(count: int, like: Value) -> Array:
-    return np.ones(count, NUMPY_NAMES[like.dtype])
-
-
-def _sum_rows(ones: Array, plain: Writer, x: Array, *, out: Array) -> None:
-    if x.flags.c_contiguous and out.flags.c_contiguous:
-        np.matmul(x.reshape(-1, ones.size), ones, out=out.reshape(-1))
-    else:
-        plain(x, out=out)
-
-
-def _sum_columns(ones: Array, shape: tuple[int, int, int], plain: Writer, x: Array, *, out: Array) -> None:
-    if x.flags.c_contiguous and out.flags.c_contiguous:
-        np.matmul(ones, x.reshape(shape), out=out.reshape(shape[0], shape[2]))
-    else:
-        plain(x, out=out)
-
-
-def _short_extreme(node: Node) -> Writer | None:
-    """Column by column: NumPy's loop over a short row is all beginning and end; 2 to 40 times as fast."""
-    count, x = _ends(node), node.inputs[0]
-    if count is None or not 2 <= count <= SHORT_MAX or _size(x) < FEW:
-        return None
-    larger = np.maximum if node.prim.name == "reduce_max" else np.minimum
-    return partial(_extreme_of_rows, larger, count, _plain_reduce(node))
-
-
-def _extreme_of_rows(larger: Writer, count: int, plain: Writer, x: Array, *, out: Array) -> None:
-    if not (x.flags.c_contiguous and out.flags.c_contiguous):
-        plain(x, out=out)
-        return
-    rows, found = x.reshape(-1, count), out.reshape(-1)
-    larger(rows[:, 0], rows[:, 1], out=found)
-    for column in range(2, count):
-        larger(found, rows[:, column], out=found)
-
-
-def _plain_reduce(node: Node) -> Writer:
-    into = node.prim.into
-    assert into is not None
-    return partial(into, np, **node.params)
-
-
-def _sizes(value: Value) -> tuple[int, ...]:
-    return tuple(size for size in value.shape if isinstance(size, int))
-
-
-def _size(value: Value) -> int:
-    """0 for one that is not known."""
-    size = value.aval.size
-    return size if isinstance(size, int) else 0

@@ -49,8 +49,11 @@ def checkpoint_loops(graph: Graph, levels: int) -> Graph:
 
 
 def lengths(turns: int, levels: int) -> tuple[int, int]:
-    """The number of chunks and the turns of each, of a loop that is cut `levels` - 1 times."""
-    length = max(2, round(turns ** ((levels - 1) / levels)))
+    """The number of chunks and the turns of each, of a loop that is cut `levels` - 1 times: all of one length, if one
+    that is not far from the best divides the turns, as such chunks need no count."""
+    best = max(2, round(turns ** ((levels - 1) / levels)))
+    near = (best + sign * by for by in range(best // 4 + 1) for sign in (1, -1))
+    length = next((length for length in near if turns % length == 0), best)
     return -(-turns // length), length
 
 
@@ -225,6 +228,11 @@ def _goes_on(cond: Graph, given: Value | None, length: int) -> Graph:
     return builder.finish([apply("logical_and", so_far, builder.inline(cond, [c * length, *rest])[0])])
 
 
+def _told(cut: _Cut, total: Value) -> Value | None:
+    """The turns that were taken, where that is not known beforehand."""
+    return total if cut.node.params["cond"] is not None or cut.node.params["counted"] else None
+
+
 def _backward(builder: Builder, node: Node, cuts: Sequence[_Cut], env: dict[int, Value], levels: int) -> None:
     params, parts = node.params, _Parts(node)
     turns, n = params["turns"], params["carry"]
@@ -248,10 +256,10 @@ def _backward(builder: Builder, node: Node, cuts: Sequence[_Cut], env: dict[int,
     for cut, total, of_cut, start, sliced in zip(cuts, totals, of_cuts, starts, parts_of_cuts, strict=True):
         inner.spans = cut.node.spans
         m = cut.node.params["carry"]
-        again.append(_chunk(inner, cut.node, c, total, [*of_cut, *start, *sliced], length)[m : 2 * m])
+        again.append(_chunk(inner, cut.node, c, _told(cut, total), [*of_cut, *start, *sliced], length)[m : 2 * m])
     seen = [part[v.id] if v.id in part else again[histories[v.id][0]][histories[v.id][1]] for v in parts.slices]
     inner.spans, first = node.spans, len(inner.nodes)
-    made = _chunk(inner, node, c, totals[0], [*held, *state, *seen], length)
+    made = _chunk(inner, node, c, _told(cuts[0], totals[0]), [*held, *state, *seen], length)
     inner.mark(first, node.role)
     body = inner.finish([*made[:n], *made[2 * n : n + len(params["body"].outputs)]])
     outer = {

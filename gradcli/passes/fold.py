@@ -79,13 +79,14 @@ def _array(value: Value) -> Any:
 
 
 def _evaluated(node: Node, arrays: list[Any], builder: Builder, aval: Aval) -> Value | None:
-    """The result as a constant; None where the data is refused, which is left for the run to say."""
+    """The result as a constant; None where the data is refused, which is left for the run to say, and where it
+    overflows or underflows, which some plans watch for (`Plan.watched`)."""
     import numpy as np
 
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore", over="raise", under="raise"):
             made = np.asarray(node.prim.eval(np, *arrays, **node.params), order="C")
-    except DataError:
+    except (DataError, FloatingPointError):
         return None
     if made.shape != aval.shape or made.dtype != NUMPY_NAMES[aval.dtype] or made.itemsize != ITEMSIZE[aval.dtype]:
         return None

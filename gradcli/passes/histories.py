@@ -7,7 +7,7 @@ whole array is not kept: n elements instead of n².
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import definite
@@ -19,21 +19,68 @@ READS = ("gather", "slice")  # what takes a part of its first operand
 
 def keep_parts(graph: Graph) -> Graph:
     """Let each loop stack the parts of its carry that are all its adjoint reads of it."""
-    moves = [move for node in graph.nodes if node.prim.name == "scan" for move in _moves(graph, node)]
-    if not moves:
-        return graph
+    moves = [move for shared in shared_turns(graph) for move in _parts_of(shared)]
+    return stacking(graph, moves) if moves else graph
+
+
+@record(eq=False)
+class Shared:
+    """A loop, and one that reads what it carried: its adjoint. `places` gives for each input of the adjoint's body that
+    the loop's body has, too, its place among the inputs of that; `histories` are the inputs of the adjoint's body that
+    are what was carried, `known` the values of it that the loop's body could compute."""
+
+    loop: Node
+    adjoint: Node
+    places: Mapping[int, int]
+    histories: Sequence[Value]
+    known: set[int]
+
+    @property
+    def body(self) -> Graph:
+        """The adjoint's."""
+        found: Graph = self.adjoint.params["body"]
+        return found
+
+
+def shared_turns(graph: Graph) -> Iterator[Shared]:
+    """Each loop with each that reads a history of it, turn by turn."""
+    for adjoint in graph.nodes:
+        if adjoint.prim.name != "scan":
+            continue
+        params, body = adjoint.params, adjoint.params["body"]
+        first = 1 + params["consts"] + params["carry"]
+        slices = adjoint.inputs[len(adjoint.inputs) - (len(body.inputs) - first) :]
+        for loop in {value.node: None for value in slices if value.node is not None}:
+            if loop.prim.name == "scan" and loop.params["turns"] == params["turns"]:
+                places = _places(loop, adjoint)
+                ids = {value.id for value in loop.outs[loop.params["carry"] : 2 * loop.params["carry"]]}
+                read = [body.inputs[k] for k, value in enumerate(slices, first) if value.id in ids and k in places]
+                if read:
+                    yield Shared(loop, adjoint, places, read, _known(body, places))
+
+
+@record(eq=False)
+class Move:
+    """A node of an adjoint's body that its loop computes."""
+
+    shared: Shared
+    part: Node
+
+
+def stacking(graph: Graph, moves: Sequence[Move]) -> Graph:
+    """The graph with each part stacked by its loop, and read by the adjoint."""
     builder = Builder()
     env = {old.id: builder.input(old.aval, old.hint) for old in graph.inputs}
     builder.names[:] = graph.names
-    stacked: dict[Node, Value] = {}  # the part that a node of an adjoint reads → what its loop stacks
+    stacked: dict[Move, Value] = {}  # what its loop stacks
     for node in graph.nodes:
-        given = [move for move in moves if move.loop is node]
-        taken = [move for move in moves if move.adjoint is node]
+        given = [move for move in moves if move.shared.loop is node]
+        taken = [move for move in moves if move.shared.adjoint is node]
         builder.spans, first = node.spans, len(builder.nodes)
         if given:
             stacked.update(_stack(builder, node, env, given))
         elif taken:
-            _read(builder, node, env, [(move.part, stacked[move.part]) for move in taken])
+            _read(builder, node, env, [(move.part, stacked[move]) for move in taken])
         else:
             builder.replay([node], env)
             continue
@@ -42,33 +89,9 @@ def keep_parts(graph: Graph) -> Graph:
     return builder.close([env[value.id] for value in graph.outputs])
 
 
-@record(eq=False)
-class _Move:
-    """A node of an adjoint's body that its loop computes; `places` gives for each input of the adjoint's body that the
-    loop has, too, its place among the inputs of the loop's body."""
-
-    loop: Node
-    adjoint: Node
-    part: Node
-    places: Mapping[int, int]
-
-
-def _moves(graph: Graph, adjoint: Node) -> list[_Move]:
+def _parts_of(shared: Shared) -> list[Move]:
     """What can be moved out of one loop: all that it reads of a history, where these are parts of it."""
-    params, found = adjoint.params, []
-    first = 1 + params["consts"] + params["carry"]
-    slices = adjoint.inputs[len(adjoint.inputs) - (len(params["body"].inputs) - first) :]
-    loops = {value.node for value in slices if value.node is not None and value.node.prim.name == "scan"}
-    for loop in loops:
-        if loop.params["turns"] != params["turns"]:
-            continue
-        places = _places(loop, adjoint)
-        known = _known(params["body"], places)
-        histories = {v.id for v in loop.outs[loop.params["carry"] : 2 * loop.params["carry"]]}
-        for k, value in enumerate(slices, first):
-            if value.id in histories and k in places:
-                found += _parts(loop, adjoint, params["body"].inputs[k], known, places)
-    return found
+    return [Move(shared, node) for value in shared.histories for node in _parts(shared.body, value, shared.known)]
 
 
 def _places(loop: Node, adjoint: Node) -> dict[int, int]:
@@ -98,8 +121,7 @@ def _known(body: Graph, places: Mapping[int, int]) -> set[int]:
     return known
 
 
-def _parts(loop: Node, adjoint: Node, history: Value, known: set[int], places: Mapping[int, int]) -> list[_Move]:
-    body: Graph = adjoint.params["body"]
+def _parts(body: Graph, history: Value, known: set[int]) -> list[Node]:
     users = [node for node in body.nodes if any(value is history for value in node.inputs)]
     if any(value is history for value in body.outputs):
         return []
@@ -110,29 +132,38 @@ def _parts(loop: Node, adjoint: Node, history: Value, known: set[int], places: M
         sizes += definite(node.outs[0].aval.size)
     if 2 * sizes > definite(history.aval.size):
         return []
-    return [_Move(loop, adjoint, node, places) for node in users]
+    return users
 
 
 # ── both loops again ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _stack(builder: Builder, loop: Node, env: dict[int, Value], moves: Sequence[_Move]) -> dict[Node, Value]:
-    """Emit the loop with one more stacked result for each part."""
+def _stack(builder: Builder, loop: Node, env: dict[int, Value], moves: Sequence[Move]) -> dict[Move, Value]:
+    """Emit the loop with one more stacked result for each part that it does not stack yet."""
     body: Graph = loop.params["body"]
     inner = Builder()
     inputs = [inner.input(value.aval, value.hint) for value in body.inputs]
-    outputs = list(inner.inline(body, inputs))
+    outputs, n = list(inner.inline(body, inputs)), loop.params["carry"]
+    places: dict[Move, int] = {}
     for move in moves:
-        theirs: Graph = move.adjoint.params["body"]
-        own = {theirs.inputs[k].id: inputs[place] for k, place in move.places.items()}
-        inner.replay(_needed(theirs, move.part), own)
-        outputs.append(own[move.part.outs[0].id])
+        part = _computed(inner, inputs, move)
+        if part not in outputs[n:]:
+            outputs.append(part)
+        places[move] = n + outputs.index(part, n)
     made = builder.emit(loop.prim, [env[v.id] for v in loop.inputs], {**loop.params, "body": inner.finish(outputs)})
     count = len(loop.outs) - (loop.params["cond"] is not None)
     env.update((old.id, new) for old, new in zip(loop.outs[:count], made, strict=False))
     if loop.params["cond"] is not None:
         env[loop.outs[-1].id] = made[-1]
-    return {move.part: made[count + k] for k, move in enumerate(moves)}
+    return {move: made[place] for move, place in places.items()}
+
+
+def _computed(inner: Builder, inputs: Sequence[Value], move: Move) -> Value:
+    """The part, emitted into the body of its loop, of which these are the inputs."""
+    theirs = move.shared.body
+    own = {theirs.inputs[k].id: inputs[place] for k, place in move.shared.places.items()}
+    inner.replay(_needed(theirs, move.part), own)
+    return own[move.part.outs[0].id]
 
 
 def _needed(body: Graph, part: Node) -> list[Node]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradcli.ir.dims import known
 from gradcli.ir.graph import Builder, Node, Value
@@ -19,6 +19,7 @@ from gradcli.passes.rebuild import broadcast, number_of, splat
 DIGITS = {"f16": 11, "f32": 24, "f64": 53}  # bits of a significand
 LARGEST = {"f16": 65504.0, "f32": 2.0**127, "f64": 2.0**1023}  # or a little less
 SMALLEST = {"f16": -14, "f32": -126, "f64": -1022}  # exponent of the smallest normal number
+MOST_PARTS = 16  # that are looked for at each part
 HOLDS = {  # every number of the key is a number of these dtypes
     "bool": {"i32", "i64", "f16", "f32", "f64"}, "i32": {"i64", "f64"}, "f16": {"f32", "f64"}, "f32": {"f64"},
 }  # fmt: skip
@@ -229,6 +230,37 @@ def _all_added(node: Node, builder: Builder) -> Value | None:
     return _emit(builder, "add", x, v) if _whole(x, v, node) else None
 
 
+def _parts_joined(node: Node, builder: Builder) -> Value | None:
+    """Parts that are added to zeros, one beside the other along one axis, and leave no zero."""
+    shape = node.outs[0].shape
+    parts: list[tuple[Any, Value, bool]] = []
+    step: Node | None = node
+    while step is not None and step.prim.name == "add_slice" and len(parts) < MOST_PARTS:
+        parts.append((step.params["items"], step.inputs[1], True))
+        step = step.inputs[0].node
+    if step is None or step.prim.name != "unslice":
+        return None
+    parts.append((step.params["items"], step.inputs[0], False))
+    cut = {k for items, _, _ in parts for k, item in enumerate(items) if item != (0, shape[k], 1)}
+    if len(cut) != 1:
+        return None
+    (axis,) = cut
+    if not all(isinstance(number, int) for items, _, _ in parts for number in items[axis]):
+        return None
+    parts.sort(key=lambda part: part[0][axis])
+    end = 0
+    for items, _, _ in parts:
+        start, count, by = items[axis]
+        if (start, by) != (end, 1) or count == 0:
+            return None
+        end += count
+    if end != shape[axis]:
+        return None
+    signed = node.outs[0].aval.is_float
+    values = [_emit(builder, "add", v, splat(builder, 0.0, v)) if more and signed else v for _, v, more in parts]
+    return _emit(builder, "concat", *values, axis=axis)
+
+
 def _alone(node: Node, builder: Builder) -> Value | None:
     return node.inputs[0] if len(node.inputs) == 1 else None
 
@@ -285,6 +317,7 @@ EXACT = (
     Rewrite("unslice", "the whole of it → v", "exact", _all_of_it),
     Rewrite("update_slice", "x with [:] = v → v", "exact", _all_replaced),
     Rewrite("add_slice", "x with [:] += v → x + v", "exact", _all_added),
+    Rewrite("add_slice", "0 with x, y … put side by side → concat(x, y + 0, …)", "exact: 0 + -0 is 0", _parts_joined),
     Rewrite("concat", "concat([x]) → x", "exact", _alone),
 )  # fmt: skip
 

@@ -31,6 +31,9 @@ LARGE_TURN = 4 << 20  # bytes that a turn of a loop makes: of fewer it is over b
 LARGEST_ROW = 1 << 18  # bytes of a value that is made for all turns of a loop at once: larger ones gain nothing
 HOISTED = 64 << 20  # bytes that this may take for all values together
 GROWTH = 32  # and may take beside, for each byte of the history of the loop's carry
+KEPT = 64 << 20  # bytes that a loop may keep of what its turns compute, and beside, for each byte of its histories:
+KEPT_BESIDE = 2
+RUNNING = 64  # elements of a row, up to which a running product takes less time than its turns one by one
 LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
 
 
@@ -60,3 +63,9 @@ def worth_hoisting(turns: int, rows: Sequence[int], carried: int) -> bool:
     """Whether it pays to make values of such bytes for all turns of a loop at once: they are small, and all together
     take not much more than the history of what is carried, or not much at all."""
     return max(rows, default=0) <= LARGEST_ROW and turns * sum(rows) <= max(HOISTED, GROWTH * turns * carried)
+
+
+def worth_keeping(turns: int, kept: int, carried: int) -> bool:
+    """Whether a loop may keep so many bytes of each turn, whose adjoint reads so many that were carried, so that they
+    are not computed again."""
+    return turns * kept <= max(KEPT, KEPT_BESIDE * turns * carried)

@@ -131,6 +131,8 @@ class Plan:
     largest_bytes: int
     at_peak: Node | None  # the node that runs when most is alive
     blas: bool  # whether BLAS is called
+    otherwise: Plan | None = None  # what runs instead where one of the `watched` steps overflows or underflows
+    watched: frozenset[int] = frozenset()  # loops among them may underflow, but must be given numbers that are finite
     compiled: dict[str, Any] = field(default_factory=dict)  # what each backend made of it
 
     def stays(self, k: int) -> bool:

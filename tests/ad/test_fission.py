@@ -107,13 +107,16 @@ def test_a_loop_that_only_adds_up_is_none() -> None:
     assert scans(same(loop(lambda i, w, h, x: [h + sin(x)]))) == []
 
 
-def test_products_are_added_up_in_one() -> None:
-    """The gradient of a recurrent layer by its weights: rows of all turns are the rows of one product."""
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_are_added_up_in_one(turned: bool) -> None:
+    """The gradient of a recurrent layer by its weights: rows of all turns are the rows of one product. Of `h @ w.T` it
+    is the transpose of one."""
 
     def turn() -> Graph:
         inner = Builder()
         inner.input(Aval((), "i64"), "i")
         w, h = inner.input(Aval((4, 4), "f64"), "w"), inner.input(Aval((5, 4), "f64"), "h")
+        w = apply("transpose", w, axes=(1, 0)) if turned else w
         return inner.finish([apply("tanh", apply("matmul", h, w))])
 
     outer = Builder()
@@ -121,9 +124,10 @@ def test_products_are_added_up_in_one() -> None:
     params = {"body": turn(), "cond": None, "turns": 9, "consts": 1, "carry": 1, "reverse": False, "counted": False}
     last = outer.emit(primitive("scan"), [w, h], params)[0]
     graph = optimize(reverse(outer.finish([apply("reduce_sum", last, axes=(0, 1))]), [0]))
-    split = same(graph)
+    split = optimize(same(graph))
     outside = [node for node in split.nodes if node.prim.name == "matmul"]
     assert (4, 45) in [node.inputs[0].shape for node in outside]
+    assert not [node for node in split.nodes if node.outs[0].shape == (9, 4, 4)], "no product for each turn"
     assert inside(split).count("matmul") == 2, "one forwards and one backwards"
 
 

@@ -84,7 +84,10 @@ def test_the_lines_of_a_loop_tell_its_turns(found: Profile) -> None:
     assert {step.figures.calls for step in inside} == {30}
 
 
-def test_what_is_computed_again_in_an_adjoint_loop_is_backward(found: Profile) -> None:
+def test_what_is_computed_again_in_an_adjoint_loop_is_backward() -> None:
+    """There is no memory to keep what each turn makes."""
+    longer = ModelFile(text=MODEL.replace("0..30", "0..300"), name="model.net")
+    found = profile(longer, Request(get_all=True, get_by_list=True, memory=14_000), rounds=1)
     tanhs = [step for step in found.steps if step.label.startswith("tanh")]
     assert [step.direction for step in tanhs] == ["forward", "backward"]
 

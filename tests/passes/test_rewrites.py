@@ -36,6 +36,19 @@ def summed(x: Value) -> Value:
     return apply("reduce_sum", x, axes=(0,))
 
 
+def beside(first: tuple[int, Value], *rest: tuple[int, Value], rows: int = 0) -> Value:
+    """Rows of zeros, of which one after the other is added to."""
+    rows = rows or 1 + len(rest)
+
+    def items(k: int) -> tuple[tuple[int, int, int], ...]:
+        return ((k, 1, 1), (0, 144, 1))
+
+    made = apply("unslice", apply("reshape", first[1], shape=(1, 144)), shape=(rows, 144), items=items(first[0]))
+    for k, value in rest:
+        made = apply("add_slice", made, apply("reshape", value, shape=(1, 144)), items=items(k))
+    return made
+
+
 # For each identity: the expression before, and which operator is gone (or how many nodes are left) after.
 Make = Callable[..., Value]
 EXAMPLES: dict[str, list[tuple[Make, str]]] = {
@@ -114,6 +127,10 @@ EXAMPLES: dict[str, list[tuple[Make, str]]] = {
     "x[:] → x": [(lambda x, y: apply("slice", x, items=whole(x)), "slice")],
     "the whole of it → v": [(lambda x, y: apply("unslice", x, shape=x.shape, items=whole(x)), "unslice")],
     "x with [:] = v → v": [(lambda x, y: apply("update_slice", x, y, items=whole(x)), "update_slice")],
+    "0 with x, y … put side by side → concat(x, y + 0, …)": [
+        (lambda x, y: beside((0, x), (1, y)), "add_slice"),
+        (lambda x, y: beside((1, x), (2, y), (0, y)), "add_slice"),
+    ],
     "x with [:] += v → x + v": [(lambda x, y: apply("add_slice", x, y, items=whole(x)), "add_slice")],
     "concat([x]) → x": [(lambda x, y: apply("concat", x, axis=0), "concat")],
     "x + 0 → x": [(lambda x, y: x + 0.0, "add")],
@@ -144,6 +161,12 @@ def cases(table: tuple[Rewrite, ...]) -> list[Any]:
         for row in table
         for make, gone in EXAMPLES.get(row.identity, [(None, "")])
     ]
+
+
+@pytest.mark.parametrize("places", [(0, 2), (1, 1, 2), (0, 1), (2, 1, 1)])
+def test_parts_that_leave_a_zero_or_overlap_are_added(places: tuple[int, ...]) -> None:
+    graph = build(lambda x, y: beside(*((k, y) for k in places), rows=3), "f64[144]", "f64[144]")
+    assert count(simplify(graph), "add_slice") == len(places) - 1
 
 
 def before(make: Make) -> Graph:
