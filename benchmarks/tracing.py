@@ -18,15 +18,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.ratios import Ratio, report
-from gradcli.api import prepare
 from gradcli.backends import numpy as backend
 from gradcli.backends import start_single
 from gradcli.ir.dims import definite
+from gradcli.opening import prepare
 from gradcli.plan import make_flat
-from gradcli.ready import get_ready
 from gradcli.request import ModelFile, Request
-from gradcli.trace import trace
-from gradcli.tracing import Tracer
+from gradcli.trace.ready import get_ready
+from gradcli.trace.tracer import Tracer
+from gradcli.trace.verb import trace
 
 CHAIN = "net main(x: f64[100000]) {{\n  h = {}\n" + 5 * "  h = sin(h) * 0.5 + tanh(h)\n" + "  return sum(h)\n}}\n"
 LOOP = "net main(x: f64[{0}]) {{\n  h = x\n  for i in 0..500 {{ h = {1} }}\n  return sum(h)\n}}\n"

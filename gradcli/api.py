@@ -5,178 +5,21 @@ Every function takes plain values (`gradcli.request`) and gives plain values; wh
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gradcli.collecting import uncollected
-from gradcli.interp.elaborate import Options
-from gradcli.interp.files import decode, read_source
-from gradcli.interp.program import Fed, Feed, Prepared, Program
-from gradcli.ir.aval import DTYPES, NUMPY_NAMES, Aval
+from gradcli.opening import machine_of, open_model, prepare
 from gradcli.record import replace
 from gradcli.request import CaseResult, CheckedGradients, CheckResult, Entry, ModelFile, Request, Result, Stage
-from gradcli.syntax import ast
-from gradcli.syntax.diagnostics import ModelError, Source, fail, listed, nearest
+from gradcli.syntax.diagnostics import ModelError
 
 if TYPE_CHECKING:
-    from gradcli.differences import Comparison, Difference, Part, Tolerance
-    from gradcli.differentiate import Derived
-    from gradcli.engine import Machine
+    from gradcli.facts.differences import Comparison, Difference, Part, Tolerance
+    from gradcli.facts.measure import Bench, Profile
+    from gradcli.facts.plan import Layout
+    from gradcli.facts.trace import Trace
     from gradcli.ir.formula import Explanation
-    from gradcli.ir.graph import Graph
-    from gradcli.traced import Trace
-
-
-# ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def open_model(file: ModelFile) -> Source:
-    """The text of a model: a file, `-` for standard input, or an expression. Raises ModelError DAT110 or DAT111."""
-    if file.text is not None:
-        return Source(file.name or ("<expression>" if file.expression else "<text>"), file.text)
-    assert file.path is not None
-    if str(file.path) == "-":
-        try:
-            data = b"" if sys.stdin is None else sys.stdin.buffer.read()
-        except OSError as error:
-            raise fail("DAT110", f"standard input cannot be read: {(error.strerror or '').lower()}") from None
-        if sys.stdin is None:
-            raise fail("DAT110", "standard input is closed")
-        return decode(data, "<stdin>")
-    return read_source(file.path, shown=file.name or str(file.path))
-
-
-def open_program(file: ModelFile, request: Request) -> Program:
-    """The model with the request's consts and dtype. Raises ModelError."""
-    source = open_model(file)
-    options = Options(request.dtype, read_consts(request.consts))
-    if file.expression:
-        return Program.of_expression(source, Path(), options)
-    path = None if str(file.path) == "-" else file.path
-    return Program(source, path.parent if path is not None else Path(), options, path, file.read)
-
-
-def read_consts(given: Sequence[tuple[str, str]]) -> dict[str, ast.Expr]:
-    from gradcli.syntax.parse import parse_expression
-
-    return {name: parse_expression(Source(f"--const {name}", text)) for name, text in given}
-
-
-# ── data ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_feeds(program: Program, request: Request) -> dict[str, Feed]:
-    """What `-i`, `--inputs` and the Python API give, by name; the first of them to name an input wins."""
-    feeds: dict[str, Feed] = {}
-    if request.inputs_file is not None:
-        from gradcli.data.read import open_archive
-
-        names = {i.name.id for i in program.entry(request.net).inputs}
-        for name, stored in open_archive(request.inputs_file, base=Path()).items():
-            feeds[name] = stored_feed(stored, f"{request.inputs_file}:{name}")
-        extra = [name for name in feeds if name not in names]
-        if extra:
-            raise fail(
-                "DAT102",
-                f"{request.inputs_file} holds {listed(extra)}, which the net does not take",
-                notes=[f"its inputs: {listed(sorted(names)) or 'none'}"],
-            )
-    for name, text in request.inputs:
-        feeds[name] = value_feed(program, f"-i {name}", text)
-    for name, array in request.arrays.items():
-        feeds[name] = array_feed(array, f"the argument {name}")
-    return feeds
-
-
-def stored_feed(stored: Any, source: str) -> Feed:
-    return Feed(tuple(stored.shape), stored.dtype, stored, source, None, stored.integral)
-
-
-def value_feed(program: Program, label: str, text: str) -> Feed:
-    """A value of the command line: a file reference, or an expression of the language."""
-    from gradcli.data.read import is_reference, open_array
-    from gradcli.syntax.parse import parse_expression
-
-    if is_reference(text.strip()):
-        return stored_feed(open_array(text.strip(), base=Path()), text.strip())
-    return program.feed_expression(parse_expression(Source(label, text)), text)
-
-
-def array_feed(value: Any, source: str) -> Feed:
-    """A NumPy or CuPy array, or Python numbers (weak) in nested lists. Raises ModelError DAT107."""
-    import numpy as np
-
-    weak = not hasattr(value, "dtype")
-    if not isinstance(value, np.ndarray) and hasattr(value, "get"):  # CuPy
-        value = value.get()
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise fail("DAT107", f"{source} is no array: {error}") from None
-    names = {v: k for k, v in NUMPY_NAMES.items()}
-    dtype = names.get(array.dtype.newbyteorder("=").name)
-    if weak and array.dtype.kind in "iuf":
-        return Feed(array.shape, None, array, source, None, array.dtype.kind in "iu")
-    if dtype is None:
-        widened = {"int8": "i32", "uint8": "i32", "int16": "i32", "uint16": "i32", "uint32": "i64"}.get(
-            array.dtype.name
-        )
-        if widened is None:
-            raise fail("DAT107", f"{source} has dtype {array.dtype}; types are {', '.join(DTYPES)}")
-        dtype, array = widened, array.astype(NUMPY_NAMES[widened])
-    return Feed(array.shape, dtype, array, source)
-
-
-def read_params(prepared: Prepared, request: Request) -> Prepared:
-    """Replace first values of params by those of `--params`. Raises ModelError DAT103, DAT104 or DAT105."""
-    given: dict[str, Feed] = {}
-    where = request.params_file or "the params"
-    if request.params_file is not None:
-        from gradcli.data.read import open_archive
-
-        for name, stored in open_archive(request.params_file, base=Path()).items():
-            given[name] = stored_feed(stored, f"{request.params_file}:{name}")
-    for name, value in request.param_arrays.items():
-        given[name] = array_feed(value, f"the param {name}")
-    if not given:
-        return prepared
-    known = {fed.name: fed for fed in prepared.params}
-    extra = [name for name in given if name not in known]
-    missing = [name for name in known if name not in given]
-    if extra:
-        guess = nearest(extra[0], known)
-        raise fail(
-            "DAT104",
-            f"{where} holds {listed(extra)}, which {prepared.net} does not have",
-            notes=[f"its params: {listed(known) or 'none'}"],
-            help=f"did you mean `{guess}`?" if guess else None,
-        )
-    if missing and request.params_file is not None and not request.partial:
-        raise fail("DAT103", f"{where} lacks {listed(missing)}", help="keep their first values: `--partial`")
-    params = []
-    for fed in prepared.params:
-        feed = given.get(fed.name)
-        if feed is not None:
-            _fits(feed, fed, prepared)
-        params.append(fed if feed is None else replace(fed, origin=feed))
-    return replace(prepared, params=tuple(params))
-
-
-def _fits(feed: Feed, fed: Fed, prepared: Prepared) -> None:
-    if tuple(feed.shape) != fed.aval.shape:
-        have = Aval(feed.shape, feed.dtype or "f64")
-        raise fail("DAT105", f"param {fed.name} is {fed.aval}, {feed.source} is {have}", prepared.origins.get(fed.name))
-    from gradcli.interp.dtypes import RANKS
-
-    if feed.dtype is not None and RANKS[feed.dtype] > RANKS[fed.aval.dtype]:
-        raise fail(
-            "DAT105",
-            f"param {fed.name} is {fed.aval.dtype}, {feed.source} is {feed.dtype}: that would narrow it",
-            prepared.origins.get(fed.name),
-            help=f"store it as {fed.aval.dtype}, or run with `--dtype {feed.dtype}`",
-        )
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -189,24 +32,6 @@ def start_single() -> None:
     begin()
 
 
-def machine_of(request: Request) -> Machine:
-    from gradcli.engine import Machine
-
-    return Machine.choose(request.backend, request.device, request.threads, request.memory, request.fast_math)
-
-
-@uncollected()
-def prepare(file: ModelFile, request: Request) -> tuple[Program, Prepared]:
-    program = open_program(file, request)
-    try:
-        prepared = program.prepare(request.net, read_feeds(program, request))
-    except ModelError as error:
-        from gradcli.checking import with_others
-
-        raise with_others(error, program, request.net) from None
-    return program, read_params(prepared, request)
-
-
 def run(file: ModelFile, request: Request) -> Result:
     """The verbs that run a model: the whole way from text to arrays. Raises ModelError."""
     machine = machine_of(request)
@@ -216,9 +41,9 @@ def run(file: ModelFile, request: Request) -> Result:
 
         work = evaluate if request.verb == "eval" else gradients
     elif request.sparse:
-        from gradcli.sparse_blocks import run as work
+        from gradcli.matrices.blocks import run as work
     else:
-        from gradcli.matrices import run as work
+        from gradcli.matrices.verb import run as work
     return work(file, program, prepared, request, machine)
 
 
@@ -235,6 +60,7 @@ def show(file: ModelFile, request: Request, stage: Stage) -> str:
     _, prepared = prepare(file, request)
     if stage == "graph":
         return render_graph(prepared.graph)
+    from gradcli.differentiate import gradients_only
     from gradcli.running import derive_request
 
     derived = derive_request(prepared, request)
@@ -247,16 +73,11 @@ def show(file: ModelFile, request: Request, stage: Stage) -> str:
 
 def explain(file: ModelFile, request: Request, *, mode: Literal["reverse", "forward"], numbers: bool) -> Explanation:
     """How the gradient comes about, as equations. Raises ModelError."""
-    from gradcli.explaining import explain as derive
+    from gradcli.explain.verb import explain as derive
 
     machine = machine_of(request)
     program, prepared = prepare(file, request)
     return derive(program, prepared, request, machine, mode, numbers=numbers)
-
-
-def gradients_only(graph: Graph, derived: Derived) -> Graph:
-    """Without the primal outputs, which nobody reads."""
-    return replace(derived.graph, outputs=derived.graph.outputs[len(graph.outputs) :])
 
 
 def gradcheck(
@@ -269,7 +90,7 @@ def gradcheck(
     on_piece: Callable[[str], None] = lambda name: None,
 ) -> CheckedGradients:
     """Hold the gradients of a model against differences, in f64 unless the request names a dtype. Raises ModelError."""
-    from gradcli.gradchecking import Talk, check_gradients
+    from gradcli.gradcheck.verb import Talk, check_gradients
 
     request = replace(request, dtype=request.dtype or "f64")
     machine = machine_of(request)
@@ -318,23 +139,61 @@ def trace(
     on_step: Callable[[str], None] | None = None,
 ) -> Trace:
     """Run the value and the gradients step by step, and find where a number stops being finite."""
-    from gradcli.trace import trace as work
+    from gradcli.trace.verb import trace as work
 
     return work(file, request, margins=margins, on_start=on_start, on_step=on_step)
 
 
 def compare(result: Result, reference_path: str, tolerance: Tolerance) -> Comparison:
     """Hold the results of a run against stored ones."""
-    from gradcli.comparing import compare_result
+    from gradcli.diff.comparing import compare_result
 
     return compare_result(result, reference_path, tolerance)
 
 
 def diff(left: str, right: str, request: Request, tolerance: Tolerance, part: Part = "all") -> Difference:
     """Compare two models (`REV:model.net` for one of the past), or two stored results. Raises ModelError."""
-    from gradcli.diffing import diff as work
+    from gradcli.diff.verb import diff as work
 
     return work(left, right, request, tolerance, part)
+
+
+def bench(
+    file: ModelFile,
+    request: Request,
+    *,
+    against: Sequence[str] = (),
+    seconds: float = 2.0,
+    rounds: int | None = None,
+    on_start: Callable[[int], None] = lambda total: None,
+    on_round: Callable[[str], None] = lambda name: None,
+) -> Bench:
+    """Time a gradient beside what else could run it, in rounds. Raises ModelError."""
+    from gradcli.measure.bench import bench as work
+
+    return work(file, request, against=against, seconds=seconds, rounds=rounds, on_start=on_start, on_round=on_round)
+
+
+def profile(
+    file: ModelFile,
+    request: Request,
+    *,
+    seconds: float = 2.0,
+    rounds: int | None = None,
+    on_start: Callable[[int], None] = lambda total: None,
+    on_round: Callable[[str], None] = lambda name: None,
+) -> Profile:
+    """Where the time of a gradient goes. Raises ModelError."""
+    from gradcli.measure.profile import profile as work
+
+    return work(file, request, seconds=seconds, rounds=rounds, on_start=on_start, on_round=on_round)
+
+
+def layout(file: ModelFile, request: Request) -> Layout:
+    """The plan that `grad` would run with the same options. Raises ModelError."""
+    from gradcli.laying import layout as work
+
+    return work(file, request)
 
 
 # ── the house ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -342,26 +201,26 @@ def diff(left: str, right: str, request: Request, tolerance: Tolerance, part: Pa
 
 def rule(code: str) -> Any:
     """What a diagnostic code means. Raises ModelError for an unknown one."""
-    from gradcli.rules import entry
+    from gradcli.manual.rules import entry
 
     return entry(code)
 
 
 def rules() -> Mapping[str, Any]:
-    from gradcli.rules import entries
+    from gradcli.manual.rules import entries
 
     return entries()
 
 
 def operators() -> list[Any]:
-    from gradcli.opsdoc import operator_docs
+    from gradcli.manual.operators import operator_docs
 
     return operator_docs()
 
 
 def operator(name: str) -> Any:
     """One operator's page. Raises ModelError for an unknown one."""
-    from gradcli.opsdoc import operator_doc
+    from gradcli.manual.operators import operator_doc
 
     return operator_doc(name)
 
@@ -382,15 +241,17 @@ def new_model(name: str, directory: Path) -> list[Path]:
 __all__ = [
     "Entry",
     "ModelError",
+    "bench",
     "check",
     "compare",
     "environment",
     "explain",
     "gradcheck",
+    "layout",
     "new_model",
-    "open_model",
     "operator",
     "operators",
+    "profile",
     "rule",
     "run",
     "show",

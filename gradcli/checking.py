@@ -21,7 +21,7 @@ MOST = 100  # findings shown of one file
 
 def check_file(file: ModelFile, request: Request) -> CheckResult:
     """Everything that is refused in a file, each finding once, and what its nets are proved for."""
-    from gradcli.api import open_model, open_program, read_feeds
+    from gradcli.opening import open_model, open_program, read_feeds
 
     name = file.name or str(file.path or "<expression>")
     try:

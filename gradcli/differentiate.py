@@ -369,3 +369,8 @@ def _together(graph: Graph, targets: Sequence[Target], rows: Sequence[_Row]) -> 
 def _zeros(builder: Builder, aval: Aval) -> Value:
     zero = builder.scalar(0.0, aval.dtype)
     return apply("broadcast_to", zero, shape=aval.shape) if aval.shape else zero
+
+
+def gradients_only(graph: Graph, derived: Derived) -> Graph:
+    """Without the primal outputs, which nobody reads."""
+    return replace(derived.graph, outputs=derived.graph.outputs[len(graph.outputs) :])

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gradcli import api
+from gradcli import differentiate, opening
 from gradcli.engine import plan_of, threads_of
+from gradcli.facts.plan import Buffer, Cut, Laid, LaidStep, Layout
 from gradcli.ir.graph import Node
 from gradcli.ir.text import expression_text, value_names
-from gradcli.laid import Buffer, Cut, Laid, LaidStep, Layout
 from gradcli.plan.flat import FlatPlan, span_of
 from gradcli.plan.plan import Blocks, Plan, Step, Storage, Turns
 from gradcli.request import ModelFile, Request
@@ -28,10 +28,10 @@ HOW = {"replace": "in place"}
 
 def layout(file: ModelFile, request: Request) -> Layout:
     """What `grad` would run with the same options. Raises ModelError as it does before it runs."""
-    machine = api.machine_of(request)
-    program, prepared = api.prepare(file, request)
+    machine = opening.machine_of(request)
+    program, prepared = opening.prepare(file, request)
     derived = derive_request(prepared, request)
-    graph = derived.graph if request.value else api.gradients_only(prepared.graph, derived)
+    graph = derived.graph if request.value else differentiate.gradients_only(prepared.graph, derived)
     plan = plan_of(graph, machine)
     return Layout(
         program.scope.source.name, prepared.net, program.scope.edition, request.order, machine.backend,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gradcli import api, engine, running
+from gradcli import differentiate, engine, opening, running
 from gradcli.collecting import uncollected
 from gradcli.engine import Machine
 from gradcli.interp.program import Prepared, Program
@@ -66,8 +66,8 @@ def plan(file: ModelFile, request: Request, machine: Machine) -> Planned:
         raise fail(
             "USE005", "a callable gives dense matrices", help=f"`net.{request.verb}(…, sparse=True)` at each call"
         )
-    program = api.open_program(file, request)
-    prepared = api.read_params(program.prepare(request.net, api.read_feeds(program, request)), request)
+    program = opening.open_program(file, request)
+    prepared = opening.read_params(program.prepare(request.net, opening.read_feeds(program, request)), request)
     graph, names, extras = _derived(program, prepared, request, machine)
     if request.value and request.verb != "eval":
         names = [*(f"value/{name}" for name in prepared.outputs), *names]
@@ -93,10 +93,10 @@ def _derived(
         given = running.read_sens(program, prepared, request)
         derived = running.derive_request(prepared, request, None if given is None else list(given))
         arrays = running.sens_arrays(given or {}, derived.weighted, machine)
-        graph = derived.graph if request.value else api.gradients_only(prepared.graph, derived)
+        graph = derived.graph if request.value else differentiate.gradients_only(prepared.graph, derived)
         extras = [("sens", name, array) for (name, _), array in zip(derived.weighted, arrays, strict=True)]
         return graph, [",".join(names) for names in derived.names], extras
-    from gradcli.matrices import derivation
+    from gradcli.matrices.verb import derivation
 
     made = derivation(program, prepared, request, machine)
     return made.graph, [row.name for row in made.rows], [(e.option, e.name, e.array(machine)) for e in made.extras]

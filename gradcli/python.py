@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from gradcli import api, engine
+from gradcli import api, engine, opening
 from gradcli.asking import ALONG, OPTIONS, TRUSTING, asked, const_texts, mapping_of, true_or_false, whole_number
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.planning import Planned, plan
@@ -24,7 +24,7 @@ from gradcli.request import CheckedGradients, ModelFile, Request, Result, Sparse
 from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
-    from gradcli.traced import Trace
+    from gradcli.facts.trace import Trace
 
 
 class Arrays(Sequence[Any]):
@@ -86,7 +86,7 @@ class Net:
     def __init__(self, file: ModelFile, net: str | None, consts: Mapping[str, Any] | None) -> None:
         self._file = file
         self._request = Request(net=net, consts=const_texts(consts or {}))
-        program = api.open_program(file, self._request)
+        program = opening.open_program(file, self._request)
         self.name = program.entry(net).name.id
         self.inputs = tuple(i.name.id for i in program.entry(net).inputs)
 
@@ -188,7 +188,7 @@ class Compiled:
 
         self._net = net
         self._request = request
-        self._machine = api.machine_of(request)
+        self._machine = opening.machine_of(request)
         self._options = OPTIONS[request.verb]
         self._along = [name for name in ALONG if name in self._options]
         self._plans: dict[Any, Planned] = {}
@@ -279,7 +279,7 @@ def _signature(arrays: Mapping[str, Any]) -> tuple[Any, ...]:
 def _kind(value: Any, name: str) -> tuple[tuple[int, ...], str, bool]:
     """Shape and dtype, and whether the dtype is the array's own."""
     own = hasattr(value, "dtype")
-    array = value if own else api.array_feed(value, name).array
+    array = value if own else opening.array_feed(value, name).array
     return tuple(array.shape), str(array.dtype), own
 
 

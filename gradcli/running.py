@@ -17,7 +17,7 @@ from gradcli.record import replace
 from gradcli.request import Entry, ModelFile, Request, Result
 from gradcli.syntax.diagnostics import Diagnostic, ModelError, fail, listed, nearest
 from gradcli.weights import Given
-from gradcli.zeros import Explainer
+from gradcli.zeros.why import Explainer
 
 if TYPE_CHECKING:
     import numpy as np

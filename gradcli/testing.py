@@ -62,8 +62,8 @@ def run_cases(
     on_start: Callable[[int], None] | None,
 ) -> list[CaseResult]:
     """Run every case whose title or file matches; `on_start` gets their number, `on_case` each result."""
-    from gradcli.api import machine_of, open_program, read_consts
     from gradcli.checking import unreadable
+    from gradcli.opening import machine_of, open_program, read_consts
 
     machine = machine_of(request)
     read_consts(request.consts)  # what cannot be read is no finding in a model

@@ -112,8 +112,8 @@ def _without_a_name(asked: Asked, unnamed: Sequence[str]) -> ModelError:
 
 def read(program: Program, asked: Asked, name: str, value: Any) -> Given:
     """One of what is given. Raises ModelError DIF004 where it does not have the shape and dtype of `name`."""
-    from gradcli.api import array_feed, value_feed
     from gradcli.data.read import is_reference
+    from gradcli.opening import array_feed, value_feed
 
     if not isinstance(value, str):
         return Given("array", "", _exact(asked, array_feed(value, f"the {asked.noun} of {name}"), name))

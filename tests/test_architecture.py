@@ -1,6 +1,6 @@
 """The rooms of the house and the one direction of imports between them, read from the syntax trees of the modules.
 
-`cli → api → {interp, ad, passes, plan, backends, report} → ops → ir → syntax.diagnostics`
+`cli → api → verbs → the way through → {interp, ad, passes, plan, backends} → ops → ir → syntax.diagnostics`
 """
 
 from __future__ import annotations
@@ -18,17 +18,24 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gradcli"
 
+# Modules at the top that are one room with another.
+TOGETHER = {
+    **dict.fromkeys(("checking", "weights"), "opening"),
+    **dict.fromkeys(("directions",), "running"),
+    **dict.fromkeys(("rolled",), "engine"),
+    **dict.fromkeys(("asking", "planning", "recalling"), "python"),
+    **dict.fromkeys(("house", "laying"), "api"),
+}
+
 # What the modules of a room may import of gradcli besides their own room. A room is a folder, or a module at the top.
+COMMON = {"ir", "request", "syntax", "syntax.diagnostics"}
 MAY_IMPORT: dict[str, set[str]] = {
     "syntax.diagnostics": set(),  # with syntax.codes: what an error is, and what is said about it
     "syntax": {"syntax.diagnostics"},
     "record": set(),  # what classes are made with, everywhere
     "collecting": set(),  # when Python looks for garbage
     "request": {"syntax.diagnostics"},
-    "traced": {"syntax.diagnostics"},  # what `trace` tells
-    "differences": {"syntax.diagnostics"},  # what `diff` and `--check` tell
-    "measured": {"syntax.diagnostics"},  # what `bench` and `profile` tell
-    "laid": set(),  # what `show --stage plan` tells
+    "facts": {"syntax.diagnostics"},  # what a verb tells its report
     "ir": {"syntax.diagnostics"},
     "ops": {"ir", "syntax.diagnostics"},
     "data": {"ir", "request", "syntax.diagnostics"},
@@ -38,17 +45,41 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends": {"plan", "ops", "ir", "syntax.diagnostics"},
     "emitting": {"ops", "ir", "syntax.diagnostics"},  # programs of other systems
     "interp": {"ad", "data", "ops", "ir", "syntax", "syntax.diagnostics"},
-    "report": {
-        *("data", "ops", "ir", "request", "traced", "differences", "measured", "laid", "syntax"),
-        "syntax.diagnostics",
+    "report": {"data", "ops", "facts", *COMMON},
+    # The way through, from a request to arrays.
+    "differentiate": {"interp", "ad", "passes", *COMMON},
+    "engine": {"interp", "ad", "passes", "plan", "backends", "data", *COMMON},
+    "opening": {"engine", "interp", "plan", "data", *COMMON},
+    "zeros": {"differentiate", "engine", "ad", "plan", *COMMON},
+    "running": {"zeros", "opening", "differentiate", "engine", "interp", *COMMON},
+    # The verbs, none of which knows another, but for the cases' tolerance.
+    "testing": {"opening", "engine", "interp", *COMMON},
+    "matrices": {"running", "zeros", "opening", "differentiate", "engine", "interp", "ad", "passes", "plan", *COMMON},
+    "gradcheck": {
+        *("running", "opening", "differentiate", "engine", "interp", "ad", "passes", "plan", "data", "ops"),
+        *COMMON,
     },
+    "explain": {"running", "opening", "differentiate", "engine", "interp", "ad", "passes", *COMMON},
+    "trace": {
+        *("running", "opening", "differentiate", "engine", "interp", "passes", "plan", "backends", "report", "facts"),
+        *COMMON,
+    },
+    "diff": {"testing", "running", "opening", "engine", "interp", "data", "facts", *COMMON},
+    "measure": {
+        *("running", "opening", "differentiate", "engine", "interp", "plan", "backends", "emitting", "facts"),
+        *COMMON,
+    },
+    "manual": {"interp", "data", "ops", *COMMON},
+    # What calls them.
     "api": {
-        *("interp", "ad", "passes", "plan", "backends", "emitting", "report", "data", "ops", "ir"),
-        *("request", "traced", "differences", "measured", "laid", "syntax", "syntax.diagnostics", "gradcli"),
+        *("testing", "matrices", "gradcheck", "explain", "trace", "diff", "measure", "manual", "facts", "gradcli"),
+        *("running", "opening", "differentiate", "engine", "interp", "passes", "plan", "backends"),
+        *COMMON,
     },
-    "cli": {"api", "report", "request", "traced", "differences", "measured", "laid", "syntax.diagnostics", "gradcli"},
-    "gradcli": {"api", "request", "syntax.diagnostics"},  # gradcli/__init__.py, the public names
-    "__main__": {"cli", "api", "request", "syntax.diagnostics", "gradcli"},
+    "python": {"api", "matrices", "running", "opening", "differentiate", "engine", "interp", "plan", "facts", *COMMON},
+    "cli": {"api", "report", "facts", "request", "syntax.diagnostics", "gradcli"},
+    "gradcli": {"python", "syntax.diagnostics"},  # gradcli/__init__.py, the public names
+    "__main__": {"cli", "syntax.diagnostics", "gradcli"},
 }
 
 # Packages that cost start-up, or that only one place may know, and who may import them.
@@ -76,11 +107,11 @@ MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def room(module: str) -> str:
-    """The room a module (or a dotted name below `gradcli`) belongs to; the modules at the top make up the API."""
+    """The room a module (or a dotted name below `gradcli`) belongs to."""
     if module.startswith(("syntax.diagnostics", "syntax.codes")):
         return "syntax.diagnostics"
     first = module.split(".")[0]
-    return "api" if (PACKAGE / f"{first}.py").exists() and first not in MAY_IMPORT else first
+    return TOGETHER.get(first, first)
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:

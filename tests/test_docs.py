@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from gradcli import api
-from gradcli.opsdoc import OperatorDoc, operator_docs
+from gradcli.manual.operators import OperatorDoc, operator_docs
+from gradcli.manual.rules import entries
 from gradcli.request import ModelFile, Request
-from gradcli.rules import entries
 from gradcli.syntax.codes import Entry
 from tests.conftest import ROOT, Cli
 from tools import make_docs

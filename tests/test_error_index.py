@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from gradcli.cli.main import run
-from gradcli.rules import entries
+from gradcli.manual.rules import entries
 from tests.conftest import Cli
 
 INDEX = Path(__file__).with_name("error_index.md")

@@ -14,7 +14,7 @@ import numpy as np
 import gradcli.ad.forward as forward
 import gradcli.ad.reverse as reverse
 import gradcli.ad.scan_rules as scan_rules
-from gradcli.gradchecking import graph_agrees
+from gradcli.gradcheck.verb import graph_agrees
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Builder, Graph, Value, apply

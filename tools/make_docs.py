@@ -36,7 +36,7 @@ TITLES = {"composed": "Composed: nets of the language itself, in `gradcli/ops/pr
 
 def operators_page() -> str:
     """What a model can call, by family, as `gradcli ops` has it; then the primitives that `gradcli show` prints."""
-    from gradcli.opsdoc import operator_docs
+    from gradcli.manual.operators import operator_docs
 
     docs = operator_docs()
     families = list(dict.fromkeys(doc.family for doc in docs))
@@ -126,7 +126,7 @@ def _cell(text: str) -> str:
 
 def errors_page() -> str:
     """The index of errors: what each code means, a text that shows it, and its repair."""
-    from gradcli.rules import entries
+    from gradcli.manual.rules import entries
 
     table = entries()
     lines = [

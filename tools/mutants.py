@@ -34,7 +34,7 @@ import pytest
 from gradcli.ad.batch import batch
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
-from gradcli.gradchecking import graph_agrees
+from gradcli.gradcheck.verb import graph_agrees
 from gradcli.ir import primitive as records
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.graph import Graph

@@ -22,12 +22,13 @@ def data(case: Case) -> Arrays:
 
 def gradcli(case: Case, a: Arrays) -> Step:
     """The program made once; `compile` gives dense matrices only, so it is made by hand."""
-    from gradcli import api, sparse
+    from gradcli import opening
     from gradcli.ad.reverse import reverse
     from gradcli.engine import Machine
+    from gradcli.matrices import sparse
     from gradcli.request import ModelFile, Request
 
-    _, prepared = api.prepare(ModelFile(text=product.MODELS[case.kind], name=case.kind), Request(arrays=a))
+    _, prepared = opening.prepare(ModelFile(text=product.MODELS[case.kind], name=case.kind), Request(arrays=a))
     machine = Machine(threads=threads())
     program = sparse.hessian_program(reverse(prepared.graph, [0]), 1, 0, [a["x"]], machine)
     return lambda: {"hessian": program.run([a["x"]], machine)}

@@ -22,7 +22,7 @@ from gradcli.cli.options import (
 )
 from gradcli.cli.parameters import argument, option
 from gradcli.cli.speak import settle
-from gradcli.differences import Part, Tolerance
+from gradcli.facts.differences import Part, Tolerance
 from gradcli.report.differences import difference_findings, difference_json, difference_text
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, NO, fail

@@ -83,14 +83,14 @@ def bench_verb(
     chosen = chosen_format(form, json=json) or ("table" if sys.stdout.isatty() else "plain")
     chosen_by = {**selection.request(), **weighting.request(), **order.request(), "value": value}
     request = request_of(model, data, engine, **chosen_by)
-    from gradcli import api, benching
+    from gradcli import api
     from gradcli.report import benches
     from gradcli.report.progress import Bar
 
     api.start_single()
     shown = sys.stderr.isatty() and not voice.quiet
     with Bar(sys.stderr, enabled=shown, color=colored(voice.color, sys.stderr), still=True) as bar:
-        found = benching.bench(
+        found = api.bench(
             model.file(), request, against=() if against is None else (against,), seconds=seconds, rounds=rounds,
             on_start=bar.start, on_round=bar.advance,
         )  # fmt: skip
@@ -144,14 +144,14 @@ def profile_verb(
         raise fail("USE005", "`profile` runs on NumPy, and `--backend cupy` asks for CuPy", help="leave out --backend")
     chosen_by = {**selection.request(), **weighting.request(), **order.request(), "value": value}
     request = replace(request_of(model, data, engine, **chosen_by), backend="numpy")
-    from gradcli import __version__, api, profiling
+    from gradcli import __version__, api
     from gradcli.report import profiles
     from gradcli.report.progress import Bar
 
     api.start_single()
     shown = sys.stderr.isatty() and not voice.quiet
     with Bar(sys.stderr, enabled=shown, color=colored(voice.color, sys.stderr), still=True) as bar:
-        found = profiling.profile(
+        found = api.profile(
             model.file(), request, seconds=seconds, rounds=rounds, on_start=bar.start, on_round=bar.advance
         )
     warned = notes(found.notes, voice)

@@ -8,7 +8,7 @@ from typing import Annotated
 from gradcli.cli.options import FINDINGS, FORMATS, Atol, Output, Rtol, Ulps, Voice, chosen_format, finite, one_of
 from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, say, settle
-from gradcli.differences import Comparison, Tolerance
+from gradcli.facts.differences import Comparison, Tolerance
 from gradcli.record import record
 from gradcli.request import ModelFile, Request, Result
 from gradcli.syntax.diagnostics import DONE, NO, Diagnostic, fail

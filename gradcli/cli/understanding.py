@@ -45,10 +45,10 @@ def show_verb(
     request = request_of(model, data, engine, **selection.request(), **weighting.request(), **order.request())
     file = model.file()
     if stage == "plan":
-        from gradcli.laying import layout
+        from gradcli import api
         from gradcli.report.layouts import document, page
 
-        found = layout(file, request)
+        found = api.layout(file, request)
         sys.stdout.write(document(found) if json else page(found, _width()))
         return DONE
     from gradcli import api

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any, TextIO
 
-from gradcli.measured import Bench, First, Side, Spread
+from gradcli.facts.measure import Bench, First, Side, Spread
 from gradcli.report.document import list_of, text
 from gradcli.report.forms import as_json
 from gradcli.report.layout import NARROWEST, Cell, Grid, Page, sens_text

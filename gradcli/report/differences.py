@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
-from gradcli.differences import Change, Difference, Unlike
+from gradcli.facts.differences import Change, Difference, Unlike
 from gradcli.report.diagnostics import render_places
 from gradcli.report.forms import place_of
 from gradcli.report.layout import Grid

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gradcli.laid import Buffer, Cut, Laid, LaidStep, Layout
+from gradcli.facts.plan import Buffer, Cut, Laid, LaidStep, Layout
 from gradcli.report.document import list_of, text
 from gradcli.report.layout import INDENT, Cell, Grid
 from gradcli.report.signs import CUT, columns, printable

@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gradcli.facts.trace import Flow, Loss, Margins, Near
 from gradcli.report.numbers import brief, json_number
 from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Span
-from gradcli.traced import Flow, Loss, Margins, Near
 
 TEXT, NARROW = 24, 16  # columns of an expression in a table, and in a wide one
 BAR = 16  # columns of the longest bar

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any, TextIO
 
-from gradcli.measured import Figures, Profile, ProfiledLine, ProfiledStep
+from gradcli.facts.measure import Figures, Profile, ProfiledLine, ProfiledStep
 from gradcli.report.benches import heading, spread_json
 from gradcli.report.document import list_of, text
 from gradcli.report.forms import as_json

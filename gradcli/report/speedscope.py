@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gradcli.measured import Profile, ProfiledStep
+from gradcli.facts.measure import Profile, ProfiledStep
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 

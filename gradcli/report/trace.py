@@ -20,6 +20,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gradcli.facts.trace import Finding, Hop, Near, Operand, Spoiled, Trace, Turn
 from gradcli.report.diagnostics import Rail
 from gradcli.report.excerpts import excerpts
 from gradcli.report.layout import sens_text
@@ -37,7 +38,6 @@ from gradcli.report.margins import (
 from gradcli.report.margins import shortened as _cut
 from gradcli.report.signs import columns, padded, paint, printable
 from gradcli.syntax.diagnostics import Diagnostic
-from gradcli.traced import Finding, Hop, Near, Operand, Spoiled, Trace, Turn
 
 WIDTH = 80
 ENDS = 4  # steps at each end of a long path

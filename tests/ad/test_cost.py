@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradcli.ops  # noqa: F401 - fills the registry
-from gradcli import api
+from gradcli import opening
 from gradcli.ad.reverse import reverse
 from gradcli.ir.aval import Aval
 from gradcli.ir.cost import cost
@@ -88,5 +88,5 @@ net chain(x: f64[k]) -> f64 {
 @pytest.mark.parametrize("length", [20, 400])
 def test_the_gradient_of_a_loop_touches_what_its_turns_read(length: int) -> None:
     """Were the cotangent of `x` added up as a whole in every turn, it would cost five times what the turn does."""
-    _, prepared = api.prepare(ModelFile(text=LOOP), Request(arrays={"x": np.ones(length)}))
+    _, prepared = opening.prepare(ModelFile(text=LOOP), Request(arrays={"x": np.ones(length)}))
     assert ratio(optimize(prepared.graph)) <= 4

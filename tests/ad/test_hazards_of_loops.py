@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gradcli
-from gradcli import api
+from gradcli import opening
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
 from gradcli.backends import numpy as backend
@@ -131,7 +131,7 @@ def written(n: int) -> Graph:
         "    y[i] = sin(y[i - 1]) * x[i]\n  }\n  return sum(y * y)\n}\n"
     )
     request = Request(arrays={"x": np.ones(n)})
-    return api.prepare(ModelFile(text=text, name="t.net"), request)[1].graph
+    return opening.prepare(ModelFile(text=text, name="t.net"), request)[1].graph
 
 
 def test_writing_element_by_element_is_right() -> None:

@@ -19,9 +19,9 @@ from gradcli.ad import indexsets, sparsity
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
 from gradcli.ad.sparsity import Pattern, pattern
-from gradcli.api import prepare
 from gradcli.ir.graph import Graph, Value, apply
 from gradcli.ir.primitive import primitive
+from gradcli.opening import prepare
 from gradcli.passes.pipeline import optimize
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError
@@ -322,6 +322,8 @@ def test_sets_that_pass_the_limit_hold_everything(most: int, monkeypatch: pytest
 
 
 def test_what_finds_patterns_is_imported_without_numpy() -> None:
-    names = "gradcli.ad.sparsity, gradcli.ad.coloring, gradcli.ad.split, gradcli.sparse, gradcli.report.pattern"
+    names = (
+        "gradcli.ad.sparsity, gradcli.ad.coloring, gradcli.ad.split, gradcli.matrices.sparse, gradcli.report.pattern"
+    )
     code = f"import sys; sys.modules['numpy'] = None; import {names}"
     subprocess.run([sys.executable, "-c", code], check=True)

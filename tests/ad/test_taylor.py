@@ -114,7 +114,7 @@ def test_a_long_chain() -> None:
 
 
 def _graph(expression: str, x: np.ndarray) -> Graph:
-    from gradcli import api
+    from gradcli import opening
     from gradcli.request import ModelFile, Request
 
-    return api.prepare(ModelFile(text=f"net f(x) = {expression}", name="t.net"), Request(arrays={"x": x}))[1].graph
+    return opening.prepare(ModelFile(text=f"net f(x) = {expression}", name="t.net"), Request(arrays={"x": x}))[1].graph

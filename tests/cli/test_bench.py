@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli import benching
-from gradcli.benching import bench
-from gradcli.eager import Eager, bytes_of
+from gradcli.facts.measure import Bench, First, Memory, Side, Spread
 from gradcli.ir.live import without_dead
-from gradcli.measured import Bench, First, Memory, Side, Spread
+from gradcli.measure import bench as benching
+from gradcli.measure.bench import bench
+from gradcli.measure.eager import Eager, bytes_of
+from gradcli.measure.timing import Talk, runs_of, side_by_side, spread
 from gradcli.report import benches
 from gradcli.report.units import between, count, digits, duration, share, size
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import Diagnostic, ModelError
-from gradcli.timing import Talk, runs_of, side_by_side, spread
 from tests.conftest import Cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def test_eager_runs_beside_it_and_gives_the_same_numbers() -> None:
 def test_eager_evaluation_of_every_model(model: Path) -> None:
     """`bench` raises where its numbers are not those of the plan."""
     file = ModelFile(model)
-    for net in benching.api.open_program(file, Request()).scope.nets:
+    for net in benching.opening.open_program(file, Request()).scope.nets:
         if (model.stem, net) in TOO_LONG:
             continue
         try:
@@ -108,7 +108,7 @@ def test_what_eager_evaluation_takes_counts_what_is_alive() -> None:
 
 
 def test_eager_evaluation_that_does_not_fit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradcli.eager.bytes_of", lambda graph: 1 << 60)
+    monkeypatch.setattr("gradcli.measure.eager.bytes_of", lambda graph: 1 << 60)
     found = benched()
     assert [side.name for side in found.sides] == ["gradcli"]
     assert "eager" in found.notes[-1].message

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gradcli.data.write import write_arrays
-from gradcli.diffing import structure
+from gradcli.diff.verb import structure
 from gradcli.interp.files import read_source
 from gradcli.interp.program import Program
 from gradcli.syntax.diagnostics import Source

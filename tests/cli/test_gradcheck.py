@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli import api
-from gradcli.gradchecking import graph_agrees
+from gradcli import api, opening
+from gradcli.gradcheck.verb import graph_agrees
 from gradcli.ir import primitive as records
 from gradcli.ir.primitive import registry
 from gradcli.request import CheckedGradients, ModelFile, Request
@@ -139,7 +139,7 @@ def nets() -> list[Any]:
     return [
         pytest.param(path, net, id=f"{path.stem}-{net}")
         for path in files
-        for net in api.open_program(ModelFile(path), Request()).scope.nets
+        for net in opening.open_program(ModelFile(path), Request()).scope.nets
     ]
 
 

@@ -13,19 +13,19 @@ import pytest
 
 from gradcli.backends.numpy import run_flat
 from gradcli.backends.timed import Stopwatch, Timed
-from gradcli.benching import first_call
 from gradcli.engine import Machine, plan_of, run_plan
+from gradcli.facts.measure import Figures, Peaks, Profile, ProfiledLine, ProfiledStep, Spread
 from gradcli.ir.aval import Aval
 from gradcli.ir.cost import moved, node_flops
 from gradcli.ir.graph import Builder, apply
 from gradcli.ir.primitive import primitive
-from gradcli.measured import Figures, Peaks, Profile, ProfiledLine, ProfiledStep, Spread
+from gradcli.measure.bench import first_call
+from gradcli.measure.profile import parts_of, profile, shares
+from gradcli.measure.roofline import measure
 from gradcli.passes.pipeline import optimize
 from gradcli.plan import make_flat
-from gradcli.profiling import parts_of, profile, shares
 from gradcli.report import profiles, speedscope
 from gradcli.request import ModelFile, Request
-from gradcli.roofline import measure
 from tests.conftest import Cli
 
 QUICK = ("--rounds", "1")

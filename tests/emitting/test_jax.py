@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli import api, running
-from gradcli.benching import bench
+from gradcli import differentiate, opening, running
 from gradcli.differentiate import scene_of
 from gradcli.engine import Machine, plan_of, run_plan
 from gradcli.ir import primitive as records
 from gradcli.ir.aval import EPS
 from gradcli.ir.primitive import registry
+from gradcli.measure.bench import bench
 from gradcli.record import replace
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import ModelError
@@ -104,10 +104,10 @@ def test_gradients_of_either_are_those_of_both(name: str) -> None:
 def test_models(model: Path) -> None:
     """By their inputs. Where the terms of a gradient cancel, nothing but rounding is left."""
     file = ModelFile(model)
-    for net in api.open_program(file, Request()).scope.nets:
+    for net in opening.open_program(file, Request()).scope.nets:
         try:
             request = Request(net=net, get_all=True)
-            _, prepared = api.prepare(file, request)
+            _, prepared = opening.prepare(file, request)
             scene = scene_of(prepared, request)
             derived = running.derive_request(prepared, request, None)
         except ModelError:  # no data for this net alone, or nothing that is a float
@@ -115,7 +115,7 @@ def test_models(model: Path) -> None:
         if len(prepared.graph.nodes) > 1_000:
             continue
         arrays = running.feed_arrays(prepared, Machine())
-        ours = run_plan(plan_of(api.gradients_only(prepared.graph, derived), Machine()), arrays, Machine())
+        ours = run_plan(plan_of(differentiate.gradients_only(prepared.graph, derived), Machine()), arrays, Machine())
         asked = Question(scene.graph, tuple(target.position for target in scene.targets))
         with settings(wide=needs_wide(prepared.graph), cpu=True, threads=None), warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -23,7 +23,7 @@ import gradcli
 from gradcli import backends
 from gradcli.data.stored import Stored
 from gradcli.ir.primitive import primitive
-from gradcli.rules import entries
+from gradcli.manual.rules import entries
 from tests import test_error_index as index
 from tests.conftest import ROOT, Cli, Ran
 

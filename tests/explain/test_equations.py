@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gradcli import api
+from gradcli import api, opening
 from gradcli.ad import forward, reverse
 from gradcli.ir.graph import Graph
 from gradcli.ir.live import without_dead
@@ -91,7 +91,7 @@ def test_the_equations_of_operators_hold(text: str, mode: str) -> None:
 
 @pytest.mark.parametrize("case", EVERY, ids=ids)
 def test_with_stand_ins_replaced_the_graph_is_the_one_that_runs(case: tuple[str, dict[str, Any]]) -> None:
-    _, prepared = api.prepare(model(case[0]), Request(net=case[1].get("net")))
+    _, prepared = opening.prepare(model(case[0]), Request(net=case[1].get("net")))
     graph = prepared.graph
     wrt = [fed.position for fed in (*prepared.inputs, *prepared.params) if fed.aval.is_float]
     back = reverse.traced(graph, wrt, sens="inputs")
@@ -107,7 +107,7 @@ def bare(graph: Graph) -> str:
 
 
 def test_tangents_with_stand_ins_replaced_are_those_that_run() -> None:
-    _, prepared = api.prepare(model("perceptron"), Request())
+    _, prepared = opening.prepare(model("perceptron"), Request())
     wrt = [fed.position for fed in prepared.params]
     made = forward.traced(prepared.graph, wrt)
     assert bare(without_dead(made.whole(made.graph.outputs))) == bare(forward.forward(prepared.graph, wrt))

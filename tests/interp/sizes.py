@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from gradcli.api import array_feed
 from gradcli.engine import Machine
 from gradcli.interp.listing import Listing
 from gradcli.interp.program import Program
 from gradcli.interp.symbolic import Proved, prove
+from gradcli.opening import array_feed
 from gradcli.request import ModelFile, Request
 from gradcli.running import evaluate
 from gradcli.syntax.diagnostics import ModelError, Source

@@ -18,7 +18,7 @@ import numpy as np
 
 import gradcli
 from gradcli.interp import loops
-from gradcli.opsdoc import OperatorDoc, operator_docs
+from gradcli.manual.operators import OperatorDoc, operator_docs
 from tests.ad.combining import STEP, agree
 
 Array = np.ndarray[Any, Any]

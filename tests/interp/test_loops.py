@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradcli
-from gradcli import api
+from gradcli import differentiate, opening
 from gradcli.interp import loops
 from gradcli.ir.region import regions
 from gradcli.passes.pipeline import optimize
@@ -261,7 +261,7 @@ def test_an_index_out_of_range_names_where_the_array_came_from() -> None:
 def nodes(text: str, order: int = 1, **inputs: object) -> int:
     """All nodes of a gradient program, those inside loops, too."""
     request = Request(arrays=inputs, order=order)
-    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), request)
+    _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), request)
     work, count = [derive_request(prepared, request).graph], 0
     while work:
         graph = work.pop()
@@ -290,8 +290,8 @@ def test_writing_element_by_element_costs_no_copy_of_the_whole() -> None:
     s = np.cumsum(x)
     same(grads(text, x=x)["x"], 2 * np.cumsum(s[::-1])[::-1], rtol=1e-12)
     request = Request(arrays={"x": x})
-    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), request)
-    plan = make_plan(optimize(api.gradients_only(prepared.graph, derive_request(prepared, request))))
+    _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), request)
+    plan = make_plan(optimize(differentiate.gradients_only(prepared.graph, derive_request(prepared, request))))
     assert plan.peak < 20 * x.nbytes
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gradcli
-from gradcli import api
+from gradcli import differentiate, opening
 from gradcli.differentiate import Target, derive
 from gradcli.passes.pipeline import optimize
 from gradcli.plan import make_plan
@@ -196,9 +196,9 @@ net main(x: f64[n, 2]) {
 
 def peak(text: str, **inputs: Any) -> int:
     request = Request(arrays=inputs)
-    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), request)
+    _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), request)
     derived = derive(prepared.graph, [Target("x", "input", 0)], 1, prepared.outputs, None)
-    return make_plan(optimize(api.gradients_only(prepared.graph, derived))).peak
+    return make_plan(optimize(differentiate.gradients_only(prepared.graph, derived))).peak
 
 
 def test_a_checkpoint_keeps_less() -> None:

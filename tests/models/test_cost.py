@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcli import api
+from gradcli import opening
 from gradcli.differentiate import choose_targets, derive
 from gradcli.ir.cost import cost
 from gradcli.ir.graph import Graph
@@ -23,7 +23,7 @@ SINGLE = "models/guide/higher_orders.net"  # its nets are single operators, whos
 
 def graphs(file: ModelFile, net: str) -> tuple[Graph, Graph]:
     """A net, and its value with the gradients by all its inputs and params."""
-    _, prepared = api.prepare(file, Request(net=net))
+    _, prepared = opening.prepare(file, Request(net=net))
     targets, _ = choose_targets(prepared, Request(net=net, get_all=True, get_by_list=bool(prepared.params)))
     return prepared.graph, derive(prepared.graph, targets, 1, prepared.outputs, None).graph
 
@@ -31,7 +31,7 @@ def graphs(file: ModelFile, net: str) -> tuple[Graph, Graph]:
 def ratios(name: str) -> dict[str, float]:
     """For each net that the file's inputs feed, what its gradient costs over what it costs itself."""
     file, found = ModelFile(ROOT / name), {}
-    for net in api.open_program(file, Request()).scope.nets:
+    for net in opening.open_program(file, Request()).scope.nets:
         try:
             primal, gradient = graphs(file, net)
         except ModelError as error:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 import gradcli
-from gradcli import api
+from gradcli import opening
 from gradcli.ad.batch import batch
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
@@ -71,7 +71,7 @@ def hold(
 
 def graph_of(expression: str, arrays: Mapping[str, Array], dtype: str = "f64", items: str = "") -> Graph:
     text = f"{items}\nnet main({_signature(arrays, dtype)}) = {expression}\n"
-    return api.prepare(ModelFile(text=text, name="point.net"), Request(arrays=dict(arrays)))[1].graph
+    return opening.prepare(ModelFile(text=text, name="point.net"), Request(arrays=dict(arrays)))[1].graph
 
 
 def _signature(arrays: Mapping[str, Array], dtype: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcli import api
+from gradcli import opening
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
 from gradcli.backends import numpy as backend
@@ -36,7 +36,7 @@ def data(turns: int) -> list[np.ndarray]:
 def prepared(text: str, turns: int) -> Graph:
     x, w = data(turns)
     request = Request(arrays={"x": x, "w": w})
-    return api.prepare(ModelFile(text=text, name="loop.net"), request)[1].graph
+    return opening.prepare(ModelFile(text=text, name="loop.net"), request)[1].graph
 
 
 def run(graph: Graph, arrays: list[np.ndarray]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli import api
+from gradcli import opening
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
 from gradcli.backends import numpy as backend
@@ -62,7 +62,7 @@ WHOLE = {
 def gradient(body: str, n: int) -> tuple[Graph, list[Any]]:
     text = f"net main(x: f64[n]) {{\n  {body}\n  return sum(y * y)\n}}\n"
     x = np.linspace(0.1, 0.9, n)
-    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), Request(arrays={"x": x}))
+    _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), Request(arrays={"x": x}))
     return reverse(prepared.graph, [0]), [x]
 
 

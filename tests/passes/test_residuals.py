@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli import api
+from gradcli import opening
 from gradcli.ad.reverse import reverse
 from gradcli.engine import Machine, plan_of
 from gradcli.ir.graph import Builder, Graph, Node, apply
@@ -39,7 +39,7 @@ def always(turns: int, kept: int, carried: int) -> bool:
 def gradient(body: str, order: int = 1) -> tuple[Graph, list[Any]]:
     text = f"net main(x: f64[n]) {{\n  h = x * 0.5\n  {body}\n  return sum(h * h)\n}}\n"
     x = np.linspace(0.1, 0.9, 5)
-    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), Request(arrays={"x": x}))
+    _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), Request(arrays={"x": x}))
     graph = prepared.graph
     for _ in range(order):
         if graph.outputs[0].rank:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli import api
+from gradcli import opening
 from gradcli.ad.reverse import reverse
 from gradcli.ir.graph import Graph
 from gradcli.ir.verify import verify
@@ -49,7 +49,7 @@ def program(body: str) -> tuple[Graph, list[Any]]:
         f"  {body}\n  return sum(h) + sum(y * y)\n}}\n"
     )
     x = np.linspace(0.1, 0.9, 60).reshape(20, 3)
-    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), Request(arrays={"x": x}))
+    _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), Request(arrays={"x": x}))
     return prepared.graph, [x]
 
 

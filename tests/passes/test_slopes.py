@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli import api
+from gradcli import api, opening
 from gradcli.ad.fission import split_loops
 from gradcli.ad.forward import forward
 from gradcli.ad.reverse import reverse
@@ -47,7 +47,7 @@ def program(body: str) -> tuple[Graph, list[Any]]:
         f"  for i in 0..12 {{ {body} }}\n  return sum(h * h) + sum(k)\n}}\n"
     )
     arrays = {"w": np.array([0.4, 0.9, -0.7]), "x": np.linspace(-0.5, 1.0, 36).reshape(12, 3)}
-    _, prepared = api.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))
+    _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))
     return prepared.graph, list(arrays.values())
 
 
@@ -132,7 +132,7 @@ def scaled(shape: tuple[int, ...], dtype: str, turns: int = 12, more: str = "") 
     )
     data = {"h0": shape, "a": (turns, *shape), "b": (turns, *shape), "ct": shape}
     arrays = {name: np.ones(shape, NUMPY_NAMES[dtype]) for name, shape in data.items()}
-    return optimize(reverse(api.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))[1].graph, [0]))
+    return optimize(reverse(opening.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))[1].graph, [0]))
 
 
 def hold(graph: Graph, given: list[Any], workers: int = 1, rtol: float = 1e-13) -> tuple[Plan, bool]:
@@ -197,7 +197,7 @@ def test_constants_that_underflow_together() -> None:
         "  for i in 0..12 { h = where(i < 1, h * 1e-200 * 1e-200, h) }\n  return sum(h * ct)\n}\n"
     )
     arrays = {"h0": np.full(3, 1e300), "ct": np.array(1e300)}
-    graph = optimize(reverse(api.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))[1].graph, [0]))
+    graph = optimize(reverse(opening.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))[1].graph, [0]))
     assert not hold(graph, list(arrays.values()))[1]
 
 
@@ -215,7 +215,7 @@ def test_what_else_a_block_makes_may_underflow() -> None:
         "  return sum(h * h)\n}\n"
     )
     arrays = {"h": np.linspace(0.1, 0.8, 4096), "w": np.full(4096, -9.0)}
-    graph = optimize(reverse(api.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))[1].graph, [0]))
+    graph = optimize(reverse(opening.prepare(ModelFile(text=text, name="m.net"), Request(arrays=arrays))[1].graph, [0]))
     plan, whole = hold(graph, list(arrays.values()), rtol=1e-11)
     assert whole
     assert any(isinstance(step, Blocks) and step.full.watched for step in plan.steps)

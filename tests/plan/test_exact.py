@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gradcli import api, testing
+from gradcli import opening, testing
 from gradcli.ad.reverse import reverse
 from gradcli.backends import numpy as backend
 from gradcli.backends import routes
 from gradcli.engine import Machine
-from gradcli.held import calls_of
+from gradcli.gradcheck.held import calls_of
 from gradcli.ir.graph import Graph, Value, apply
 from gradcli.ops import elementwise
 from gradcli.passes.pipeline import optimize
@@ -108,7 +108,7 @@ def test_models(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return results
 
     monkeypatch.setattr(testing, "run_graph", run)
-    program = api.open_program(ModelFile(model), Request())
+    program = opening.open_program(ModelFile(model), Request())
     for case in program.scope.cases if EXHAUSTIVE else program.scope.cases[:CASES]:
         ran = testing.run_case(str(model), program, case, Machine())
         assert ran.status == "passed" or LEFT in ran.message, ran

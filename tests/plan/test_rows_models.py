@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gradcli import api, running
+from gradcli import opening, running
 from gradcli.differentiate import choose_targets, derive
 from gradcli.engine import Machine
 from gradcli.ir.graph import Graph
@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def programs(name: str) -> list[tuple[str, Graph, list[Any]]]:
     """For each net that the file's inputs feed: its value and its gradients, and the data."""
     file, found = ModelFile(ROOT / name), []
-    for net in api.open_program(file, Request()).scope.nets:
+    for net in opening.open_program(file, Request()).scope.nets:
         request = Request(net=net)
         try:
-            _, prepared = api.prepare(file, request)
+            _, prepared = opening.prepare(file, request)
             arrays = running.feed_arrays(prepared, Machine())
             targets, _ = choose_targets(prepared, Request(net=net, get_all=True, get_by_list=bool(prepared.params)))
             made = derive(prepared.graph, targets, 1, prepared.outputs, None).graph

@@ -17,7 +17,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gradcli
-from gradcli import api
+from gradcli import opening
 from gradcli.interp.modules import load_prelude
 from gradcli.interp.operators import SURFACES
 from gradcli.ir.graph import Graph
@@ -87,7 +87,7 @@ def test_no_primitive_is_missing() -> None:
     for row in TABLE:
         model = Model(row)
         request = Request(net="product", arrays=model.operands)
-        graphs = [api.prepare(ModelFile(text=model.text), request)[1].graph]
+        graphs = [opening.prepare(ModelFile(text=model.text), request)[1].graph]
         for graph in graphs:
             used |= {node.prim.name for node in graph.nodes}
             graphs += [held for node in graph.nodes for held in node.params.values() if isinstance(held, Graph)]

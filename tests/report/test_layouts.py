@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gradcli.engine import Machine, plan_of
+from gradcli.facts.plan import Laid, Layout
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, apply
-from gradcli.laid import Laid, Layout
 from gradcli.laying import laid, layout
 from gradcli.plan import make_flat
 from gradcli.report.layouts import FLAT, document, page

@@ -14,7 +14,7 @@ from gradcli.ir.graph import Graph
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import ModelError
 from gradcli.syntax.parse import parse
-from gradcli.tracing import Tracer
+from gradcli.trace.tracer import Tracer
 from tests.conftest import ROOT, Cli
 from tests.ops.samples import Case, floats, graph_of, operands, walk
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcli.api import prepare
 from gradcli.backends import numpy as backend
-from gradcli.following import AT_ONCE, SHARE, Turns
+from gradcli.opening import prepare
 from gradcli.plan import make_flat
-from gradcli.ready import Ready, get_ready
 from gradcli.request import ModelFile, Request
-from gradcli.tracing import Tracer, steps
+from gradcli.trace.loops import AT_ONCE, SHARE, Turns
+from gradcli.trace.ready import Ready, get_ready
+from gradcli.trace.tracer import Tracer, steps
 from tests.conftest import Cli
 
 TURNS = 400
@@ -72,7 +72,7 @@ def test_what_is_found_is_what_every_turn_shows(body: str, monkeypatch: pytest.M
     ready = ready_of(body)
     quick, slow = Tracer(), Tracer()
     made = quick.run(ready.derived.graph, ready.inputs)
-    monkeypatch.setattr("gradcli.tracing.Turns", Every)
+    monkeypatch.setattr("gradcli.trace.tracer.Turns", Every)
     for one, other in zip(made, slow.run(ready.derived.graph, ready.inputs), strict=True):
         np.testing.assert_array_equal(one, other)
     assert set(quick.bad) == set(slow.bad)

@@ -18,8 +18,8 @@ from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Role, apply
 from gradcli.ir.region import interpret
 from gradcli.request import ModelFile, Request
-from gradcli.trace import trace
-from gradcli.tracing import Tracer, steps
+from gradcli.trace.tracer import Tracer, steps
+from gradcli.trace.verb import trace
 from tests.conftest import Cli
 
 NORM = "net main(x: f64[2]) = norm(x)\ninput x = [0.0, 0.0]\n"

@@ -1,0 +1,4 @@
+"""`explain`: how a gradient comes about, as equations.
+
+`verb.py` is the way in.
+"""

@@ -1,0 +1,1 @@
+"""What `rule` and `ops` print: pages on diagnostic codes and on operators."""
