@@ -1,14 +1,15 @@
 """A run as a picture: for each suite a panel, ratio by size, both on logarithmic scales.
 
-All panels have one scale of ratios, so that heights compare; below the line at 1 gradcli is ahead. A full dot meets
-its goal, a hollow one does not, and a short bar at its place is the goal. Colours follow the reader's light or dark
-scheme; the paper is drawn, too, so the picture is right on any page.
+All panels have one scale of ratios, from a tenth to tenfold, so that heights compare; below the line at 1 gradcli is
+ahead. A full mark meets its goal, a hollow one does not, and a short bar at its place is the goal; what lies beyond the
+scale is an arrow at its edge. Colours follow the reader's light or dark scheme; the paper is drawn, too, so the picture
+is right on any page.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -23,6 +24,8 @@ from benchmarks.workload import amount
 ACROSS, WIDTH, HEIGHT = 4, 222, 190
 LEFT, RIGHT, TOP, BOTTOM = 34, 14, 40, 34  # around the axes of a panel
 HEAD = 46
+TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+APART = 11  # between ratios that are written one below the other
 
 LIGHT = {
     ".paper": "fill: #ffffff", ".ahead": "fill: #edf7ee", ".ink": "fill: #1f2328", ".faint": "fill: #59636e",
@@ -52,19 +55,17 @@ Series = dict[str, list[Point]]  # by what tells them apart
 def picture(run: Run) -> str:
     """The picture as SVG."""
     panels = [(name, found) for name in run.suites if (found := series(run.of(name)))]
-    ratios = [point.ratio for _, found in panels for points in found.values() for point in points]
-    low, high = decades([*ratios, 0.1, 10.0])
     width, height = ACROSS * WIDTH + 8, HEAD + math.ceil(len(panels) / ACROSS) * HEIGHT + 8
     what = f"gradcli's time as a part of the best peer's, {run.threads} threads: below 1 it is ahead"
     body = [
         f'<rect class="paper" width="{width}" height="{height}" rx="6"/>',
         text(16, 22, what, "ink big"),
-        text(16, 39, "● goal met   ○ missed   – goal   both scales logarithmic, ratios alike in all panels", "faint"),
+        text(16, 39, "● goal met   ○ missed   – goal   ▲ beyond the scale   both scales logarithmic", "faint"),
     ]
     for at, (name, found) in enumerate(panels):
         across, down = 4 + at % ACROSS * WIDTH, HEAD + at // ACROSS * HEIGHT
         body.append(f'<g transform="translate({across} {down})">')
-        body += ["  " + line for line in Panel(name, found, low, high).drawn()]
+        body += ["  " + line for line in Panel(name, found).drawn()]
         body.append("</g>")
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return "\n".join([f'{head} role="img">', f"<title>{escape(what)}</title>", *style(), *body, "</svg>", ""])
@@ -84,17 +85,11 @@ def series(outcomes: Sequence[Outcome]) -> Series:
     return found
 
 
-def decades(numbers: Iterable[float]) -> tuple[int, int]:
-    """The powers of ten between which all numbers are."""
-    logs = [math.log10(number) for number in numbers]
-    return math.floor(min(logs)), math.ceil(max(logs))
-
-
 class Panel:
-    """One suite's series between two decades of ratios."""
+    """One suite's series."""
 
-    def __init__(self, name: str, found: Series, low: int, high: int) -> None:
-        self.name, self.found, self.low, self.high = name, found, low, high
+    def __init__(self, name: str, found: Series) -> None:
+        self.name, self.found = name, found
         self.sizes = sorted({point.size for points in found.values() for point in points})
 
     def x(self, size: int) -> float:
@@ -105,20 +100,22 @@ class Panel:
         return LEFT + 10 + (math.log10(max(size, 1)) - first) / (last - first) * (room - 34)
 
     def y(self, ratio: float) -> float:
-        room = HEIGHT - TOP - BOTTOM
-        return TOP + (self.high - math.log10(ratio)) / (self.high - self.low) * room
+        """Of what lies beyond the scale, its edge."""
+        low, high = math.log10(TICKS[0]), math.log10(TICKS[-1])
+        shown = min(max(math.log10(ratio), low), high)
+        return TOP + (high - shown) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     def drawn(self) -> list[str]:
         return [text(LEFT, 14, self.name, "ink title"), *self.axes(), *self.lines()]
 
     def axes(self) -> list[str]:
-        right, one, bottom = WIDTH - RIGHT, self.y(1), self.y(10.0**self.low)
+        right, one, bottom = WIDTH - RIGHT, self.y(1), self.y(TICKS[0])
         made = [f'<rect class="ahead" x="{LEFT}" y="{one:.1f}" width="{right - LEFT}" height="{bottom - one:.1f}"/>']
-        for power in range(self.low, self.high + 1):
-            y = self.y(10.0**power)
-            kind = "one" if power == 0 else "grid"
+        for tick in TICKS:
+            y = self.y(tick)
+            kind = "one" if tick == 1 else "grid"
             made.append(f'<line class="{kind}" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            made.append(text(LEFT - 5, y + 4, f"{10.0**power:g}", "faint", "end"))
+            made.append(text(LEFT - 5, y + 4, f"{tick:g}", "faint", "end"))
         shown = self.sizes if len(self.sizes) <= 3 else [self.sizes[0], self.sizes[-1]]
         made += [text(self.x(size), bottom + 14, amount(size), "faint", "middle") for size in shown]
         return [*made, text(LEFT, bottom + 28, suite_of(self.name).unit, "faint")]
@@ -126,6 +123,7 @@ class Panel:
     def lines(self) -> list[str]:
         """Each series with its name above, its goals, its dots, and the ratio at its last size."""
         made: list[str] = []
+        ends: list[tuple[float, float, float, str]] = []  # y, -ratio, x, colour
         across = float(LEFT)
         for at, (name, points) in enumerate(self.found.items()):
             shade = f"c{at % len(COLOURS)}"
@@ -139,11 +137,24 @@ class Panel:
                 made.append(
                     f'<line class="{shade} line" x1="{x - 6:.1f}" x2="{x + 6:.1f}" y1="{goal:.1f}" y2="{goal:.1f}"/>'
                 )
-                kind = "" if p.verdict.met else " hollow"
-                made.append(f'<circle class="{shade} dot{kind}" cx="{x:.1f}" cy="{self.y(p.ratio):.1f}" r="3.5"/>')
+                made.append(mark(x, self.y(p.ratio), p, shade))
             last = points[-1]
-            made.append(text(self.x(last.size) + 7, self.y(last.ratio) + 4, times(last.ratio), shade))
+            ends.append((self.y(last.ratio) + 4, -last.ratio, self.x(last.size) + 7, shade))
+        above = -math.inf
+        for y, ratio, x, shade in sorted(ends):
+            above = max(y, above + APART)
+            made.append(text(x, above, times(-ratio), shade))
         return made
+
+
+def mark(x: float, y: float, point: Point, shade: str) -> str:
+    """A dot, or an arrow at the edge of the scale; hollow where the goal is missed."""
+    kind = f"{shade} dot" if point.verdict.met else f"{shade} dot hollow"
+    if TICKS[0] <= point.ratio <= TICKS[-1]:
+        return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
+    tip = -5 if point.ratio > TICKS[-1] else 5
+    corners = f"{x:.1f},{y + tip:.1f} {x - 4:.1f},{y - tip / 2:.1f} {x + 4:.1f},{y - tip / 2:.1f}"
+    return f'<polygon class="{kind}" points="{corners}"/>'
 
 
 def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:

@@ -15,13 +15,13 @@ from gradcli.interp.program import Fed, Feed
 from gradcli.ir.aval import NUMPY_NAMES, Aval, is_int
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph
-from gradcli.record import record
+from gradcli.record import record, replace
 from gradcli.syntax.diagnostics import fail
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from gradcli.plan import AnyPlan
+    from gradcli.plan import AnyPlan, Plan
 
     Array = np.ndarray[Any, Any]
 
@@ -98,10 +98,17 @@ def _planned(graph: Graph, machine: Machine) -> AnyPlan:
         return make_flat(graph)
     tiling = Tiling(threads=machine.workers)
     if not any(node.prim.name == "scan" for node in graph.nodes):
-        return make_plan(graph, tiling)
+        return _with_scratch(make_plan(graph, tiling), machine)
     from gradcli.rolled import plan_with_loops
 
-    return plan_with_loops(graph, tiling, machine)
+    return _with_scratch(plan_with_loops(graph, tiling, machine), machine)
+
+
+def _with_scratch(plan: Plan, machine: Machine) -> Plan:
+    """A plan whose peak counts what the routes of its steps hold."""
+    from gradcli.backends.routes import scratch_of
+
+    return replace(plan, peak=plan.peak + scratch_of(plan, machine.workers))
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:
@@ -213,10 +220,10 @@ def fit(array: Any, aval: Aval, name: str = "") -> Array:
 
 def refuse_huge(aval: Aval, machine: Machine, name: str) -> None:
     """Raises ModelError NUM001 before an array is made that cannot fit."""
-    from gradcli.plan import available_memory, human_bytes
+    from gradcli.plan import available_memory, human_bytes, too_large
 
-    limit = machine.memory if machine.memory is not None else available_memory()
+    available = machine.memory if machine.memory is not None else available_memory()
     size = int(aval.nbytes) if isinstance(aval.nbytes, int) else 0
-    if limit is not None and size > limit:
+    if available is not None and size > available:
         what = f"{name} " if name else ""
-        raise fail("NUM001", f"{what}{aval} takes {human_bytes(size)}; {human_bytes(limit)} are available")
+        raise too_large(f"{what}{aval} takes {human_bytes(size)}", available, machine.memory)

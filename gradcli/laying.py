@@ -6,7 +6,7 @@ constants, `m0` … for what operators allocate, `c0` … for what a turn of a l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gradcli import differentiate, opening
@@ -46,8 +46,21 @@ def laid(plan: AnyPlan) -> Laid:
     names = value_names(plan.graph)
     buffers = _named(plan, names)
     steps = tuple(_step(step, plan, names, buffers) for step in plan.steps)
-    told = (_buffer(storage, name, names) for storage, name in zip(plan.storages, buffers, strict=True))
+    uses = dict(use for step in plan.steps for use in _uses(step))
+    told = [_buffer(storage, name, names, uses.get(n, "")) for n, (storage, name) in
+            enumerate(zip(plan.storages, buffers, strict=True))]  # fmt: skip
     return Laid(steps, tuple(told), plan.arena, plan.peak)
+
+
+def _uses(step: Step) -> Iterator[tuple[int, str]]:
+    """Storages that hold no value of the plan, and what a step does with them."""
+    if isinstance(step, Blocks):
+        yield from ((n, f"sums of lane {lane}") for lane, own in enumerate(step.partial, 1) for n in own)
+        yield from ((n, f"work of thread {thread}") for thread, n in enumerate(step.kits))
+    elif isinstance(step, Turns):
+        yield from ((n, "carry between turns") for n in step.spare if n is not None)
+        yield from ((n, "last value, unread") for n in step.ends if n is not None)
+        yield from ((n, "work of a turn") for n in (step.room,) if n is not None)
 
 
 def _named(plan: Plan, names: dict[int, str]) -> list[str]:
@@ -64,10 +77,10 @@ def _named(plan: Plan, names: dict[int, str]) -> list[str]:
     return found
 
 
-def _buffer(storage: Storage, name: str, names: dict[int, str]) -> Buffer:
+def _buffer(storage: Storage, name: str, names: dict[int, str], use: str) -> Buffer:
     holds = tuple(names[value.id] for value in storage.values)
     offset = storage.place if storage.kind == "arena" else None
-    return Buffer(name, storage.kind, storage.nbytes, storage.first, storage.last, offset, holds)
+    return Buffer(name, storage.kind, storage.nbytes, storage.first, storage.last, offset, holds, use)
 
 
 def _step(step: Step, plan: Plan, names: dict[int, str], buffers: Sequence[str]) -> LaidStep:

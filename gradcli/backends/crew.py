@@ -39,9 +39,12 @@ def share(work: Work, lanes: int, workers: int) -> None:
             task.close()
         except BaseException as error:
             failure, task.stopped = error, True
-    failure = failure or task.failure
+    failure, task.failure = failure or task.failure, None
     if failure is not None:
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # which holds this frame in turn, and so all memory of the work
 
 
 class _Task:

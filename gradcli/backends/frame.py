@@ -14,28 +14,27 @@ from typing import Any
 
 import numpy as np
 
+from gradcli.backends.arrays import aligned_bytes, array_in, load
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.backends.routes import routed, writers
 from gradcli.backends.script import LONGEST, OFTEN, Failed, Function, How, Line, one_by_one
-from gradcli.ir.aval import NUMPY_NAMES, Aval
-from gradcli.ir.dims import definite
 from gradcli.ir.graph import Node, Value
 from gradcli.ir.primitive import is_registered
 from gradcli.ops.shape import place_of_items
-from gradcli.plan.arena import ALIGNED
 from gradcli.plan.plan import Blocks, Call, Plan, Step, Turns
 
 Array = np.ndarray[Any, Any]
 
 
 class Frame:
-    """`run(inputs, results)` fills `results`, arrays of the avals of the plan's outputs."""
+    """`run(inputs, results)` fills `results`, arrays of the avals of the plan's outputs. Its `arena` may be memory that
+    it shares with frames which run at other times."""
 
-    def __init__(self, plan: Plan, workers: int = 1) -> None:
+    def __init__(self, plan: Plan, workers: int = 1, arena: Array | None = None) -> None:
         self.plan = plan
         self.workers = workers
-        self.arena = aligned_bytes(plan.arena)
+        self.arena = aligned_bytes(plan.arena) if arena is None else arena
         self.slots: list[Any] = []
         self.slot: dict[int, int] = {}  # value → the place of its array in `slots`
         self.shared: dict[int, int] = {}  # storage → the slot of the values that fill it
@@ -95,14 +94,14 @@ class Frame:
         """The slot of a value that fills its storage."""
         home = self.plan.homes[value.id]
         if home.storage not in self.shared:
-            array = self.array(home.storage, value.aval) if home.fixed else None
+            array = self.array(home.storage, value) if home.fixed else None
             self.shared[home.storage] = self.place(value, array)
         self.slot[value.id] = self.shared[home.storage]
         return self.slot[value.id]
 
-    def array(self, storage: int, aval: Aval) -> Array:
+    def array(self, storage: int, value: Value) -> Array:
         """An array in the arena."""
-        return array_in(self.arena, self.plan.storages[storage].place, aval)
+        return array_in(self.arena, self.plan.storages[storage].place, value.aval)
 
     def fixed(self, values: Sequence[Value]) -> list[Array] | None:
         """The arrays of values that are the same in every run; None where one is not."""
@@ -161,16 +160,15 @@ class Frame:
         self.line("make" if len(slots) == 1 else "unpack", make, node.inputs, slots, node)
 
     def bind_region(self, step: Blocks) -> None:
-        sums = [output.value for output in step.region.outputs if output.axis is None]
-        partials = [[self.array(n, value.aval) for n, value in zip(lane, sums, strict=True)] for lane in step.partial]
+        lanes = Lanes(step, self.plan, self.arena, self.workers, Frame)
         outs = [self.room(output.value) for output in step.region.outputs]
-        self.line("hand", Lanes(step, partials, self.workers, Frame).run, step.region.inputs, outs, step.nodes[0])
+        self.line("hand", lanes.run, step.region.inputs, outs, step.nodes[0])
 
     def bind_loop(self, step: Turns) -> None:
         from gradcli.backends.loop import loop_of
 
         node = step.node
-        loop = loop_of(step, lambda storage, value: self.array(storage, value.aval), self.workers)
+        loop = loop_of(step, self.plan, self.arena, self.workers)
         outs = [self.room(out) if read else None for out, read in zip(node.outs, step.wanted, strict=True)]
         first = node.params["consts"] + node.params["carry"]
         sliced = [*self.at(node.inputs[first:]), *(slot for slot in outs[node.params["carry"] :] if slot is not None)]
@@ -183,21 +181,6 @@ class Frame:
         node = value.node or (self.plan.graph.nodes[0] if self.plan.graph.nodes else None)
         self.line("write", _copied, (value,), (len(self.slots) - 1,), node)
         return len(self.slots) - 1
-
-
-def load(node: Node) -> Array:
-    """The array of a constant, read-only."""
-    aval = node.outs[0].aval
-    made: Array = np.frombuffer(node.params["data"], NUMPY_NAMES[aval.dtype]).reshape(node.params["shape"])
-    return made
-
-
-def array_in(arena: Array, place: int, aval: Aval) -> Array:
-    return np.ndarray(tuple(map(definite, aval.shape)), NUMPY_NAMES[aval.dtype], arena, place)
-
-
-def empty(value: Value) -> Array:
-    return np.empty(value.aval.shape, NUMPY_NAMES[value.dtype])
 
 
 # ── what a call does ────────────────────────────────────────────────────────────────────────────────────────
@@ -257,10 +240,3 @@ def looking(node: Node) -> Callable[..., Any]:
 
 def result_storages(plan: Plan) -> list[tuple[int, int]]:
     return [(n, storage.place) for n, storage in enumerate(plan.storages) if storage.kind == "result"]
-
-
-def aligned_bytes(size: int) -> Array:
-    """Memory that begins at a multiple of a cache line."""
-    raw = np.empty(size + ALIGNED, np.uint8)
-    start = -raw.ctypes.data % ALIGNED
-    return raw[start : start + size]

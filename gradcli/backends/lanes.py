@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradcli.backends.arrays import aligned_bytes, array_in, bytes_in, packed
 from gradcli.backends.crew import share
-from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.plan.plan import Blocks, Plan
 
 if TYPE_CHECKING:
@@ -18,23 +18,30 @@ Array = np.ndarray[Any, Any]
 ADDERS = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 
 
+MakeFrame = Callable[..., "Frame"]  # of a plan, workers, and its arena
+
+
 class Kit:
     """What one thread works with: frames of a whole block and of the rest, and room for a block's sums."""
 
-    def __init__(self, step: Blocks, frame: Callable[[Plan], Frame]) -> None:
-        self.full = frame(step.full)
-        self.rest = self.full if step.rest is None else frame(step.rest)
-        sums = [output.value.aval for output in step.region.outputs if output.axis is None]
-        self.sums: list[Array] = [np.empty(aval.shape, NUMPY_NAMES[aval.dtype]) for aval in sums]
+    def __init__(self, step: Blocks, frame: MakeFrame, room: Array) -> None:
+        self.full = frame(step.full, 1, room[: step.work])
+        self.rest = self.full if step.rest is None else frame(step.rest, 1, room[: step.work])
+        self.sums = packed(room[step.work :], [value.aval for value in step.sums])
 
 
 class Lanes:
-    """`run(ins, outs)`: arrays of the region's inputs and outputs, the latter written to."""
+    """`run(ins, outs)`: arrays of the region's inputs and outputs, the latter written to. What else it needs is in the
+    arena of the plan that it is a step of; a thread that this plan knows nothing of brings its own kit."""
 
-    def __init__(self, step: Blocks, partials: list[list[Array]], workers: int, frame: Callable[[Plan], Frame]) -> None:
+    def __init__(self, step: Blocks, plan: Plan, arena: Array, workers: int, frame: MakeFrame) -> None:
         region = step.region
         self.step = step
-        self.partials = partials
+        self.rooms = [bytes_in(arena, plan, storage) for storage in step.kits]
+        self.partials = [
+            [array_in(arena, plan.storages[n].place, value.aval) for n, value in zip(lane, step.sums, strict=True)]
+            for lane in step.partial
+        ]
         self.workers = workers
         self.frame = frame
         self.kits: dict[int, Kit] = {}
@@ -62,7 +69,8 @@ class Lanes:
         """The blocks of one lane; it stops after each."""
         kit = self.kits.get(worker)
         if kit is None:
-            kit = self.kits[worker] = Kit(self.step, self.frame)
+            room = self.rooms[worker] if worker < len(self.rooms) else aligned_bytes(self.step.kit)
+            kit = self.kits[worker] = Kit(self.step, self.frame, room)
         size, rows = self.step.size, self.step.region.rows
         totals = [outs[k] for k in self.summed] if number == 0 else self.partials[number - 1]
         given, targets = list(ins), list(outs)

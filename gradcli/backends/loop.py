@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradcli.backends.arrays import array_in, bytes_in, empty, load
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.backends.routes import routed, writers
@@ -37,14 +38,15 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-KEPT = 1 << 16  # rows of the arena whose views are kept between runs
 RUNNING = ("mul", "add")
 
 
 class Loop:
     """`run(ins, outs)`: arrays of the loop's operands, and of its results; None for those that nobody reads."""
 
-    def __init__(self, step: Turns, spare: Sequence[Array | None], ends: Sequence[Array | None], workers: int) -> None:
+    def __init__(
+        self, step: Turns, spare: Sequence[Array | None], ends: Sequence[Array | None], room: Array, workers: int
+    ) -> None:
         self.node, params = step.node, step.node.params
         self.turns: int = params["turns"]
         self.consts, self.carry, self.reverse = params["consts"], params["carry"], params["reverse"]
@@ -52,7 +54,7 @@ class Loop:
         self.kept: dict[int, tuple[Array, list[Array]]] = {}
         inputs, outputs = step.body.graph.inputs, step.body.graph.outputs
         self.counts = any(inputs[0] in node.inputs for node in step.body.graph.nodes) or inputs[0] in outputs
-        self.unread = [None if wanted else _empty(value) for wanted, value in zip(
+        self.unread = [None if wanted else empty(value) for wanted, value in zip(
             step.wanted[2 * self.carry :], outputs[self.carry :], strict=True)]  # fmt: skip
         names = ["i", *(f"g{k}" for k in range(self.consts)), *(f"c{k}" for k in range(self.carry))]
         names += [f"x{k}" for k in range(len(inputs) - len(names))]
@@ -60,7 +62,7 @@ class Loop:
         targets += [f"k{k}" for k in range(len(outputs) - self.carry)]
         row = [*names[not self.counts : 1], *names[1 + self.consts :], *targets]
         head = [f"def loop(rows, {', '.join(names[1 : 1 + self.consts])}):", f"    for {', '.join(row)}, in rows:"]
-        self.source = _Source(step.body, names, targets, workers, given=names[1 : 1 + self.consts])
+        self.source = _Source(step.body, names, targets, room, workers, given=names[1 : 1 + self.consts])
         self.call = self.source.compiled("loop", head)
         self.running = _Running.of(step)
 
@@ -123,14 +125,14 @@ class Loop:
 
     def rows(self, array: Array) -> Iterator[Array]:
         """Views of rows, in the order of the turns."""
-        if self.turns <= KEPT and array.base is not None and id(array) in self.kept:
+        if self.turns <= costs.ROWS_KEPT and array.base is not None and id(array) in self.kept:
             return iter(self.kept[id(array)][1])
         return self.views(array)
 
     def keep(self, arrays: Sequence[Array]) -> None:
         """Arrays that are the same in every run: the views of their rows are made once."""
         for array in arrays:
-            if self.turns <= KEPT:
+            if self.turns <= costs.ROWS_KEPT:
                 self.kept[id(array)] = (array, list(self.views(array)))
 
     def views(self, array: Array) -> Iterator[Array]:
@@ -138,12 +140,6 @@ class Loop:
         if array.ndim > 1:
             return iter(ordered)
         return (ordered[k, ...] for k in range(len(ordered)))  # arrays, not scalars
-
-
-def _empty(value: Value) -> Array:
-    from gradcli.backends.frame import empty
-
-    return empty(value)
 
 
 class _Running:
@@ -155,8 +151,6 @@ class _Running:
 
     @classmethod
     def of(cls, step: Turns) -> _Running | None:
-        from gradcli.backends import frame
-
         params, graph, calls = step.node.params, step.body.graph, step.body.steps
         if len(calls) != 1 or params["carry"] != 1 or len(graph.outputs) != 1 or not step.wanted[1]:
             return None
@@ -166,7 +160,7 @@ class _Running:
         if definite(out.aval.size) > costs.RUNNING or not out.aval.is_float or call.node.inputs.count(carry) != 1:
             return None
         other = call.node.inputs[1 - call.node.inputs.index(carry)]
-        fixed = frame.load(other.node) if other.node is not None else None
+        fixed = load(other.node) if other.node is not None else None
         place = -1 if other.node is not None else graph.inputs.index(other) - 1
         return cls(getattr(np, str(call.node.prim.ufunc)), step.node, place, fixed)
 
@@ -190,12 +184,17 @@ class _Source:
     in lines `before` the loop."""
 
     def __init__(
-        self, plan: Plan, names: Sequence[str], targets: Sequence[str], workers: int, given: Sequence[str]
+        self,
+        plan: Plan,
+        names: Sequence[str],
+        targets: Sequence[str],
+        arena: Array,
+        workers: int,
+        given: Sequence[str],
     ) -> None:
         from gradcli.backends import frame
 
-        self.plan, self.workers, self.frame = plan, workers, frame
-        self.arena = frame.aligned_bytes(plan.arena)
+        self.plan, self.arena, self.workers, self.frame = plan, arena, workers, frame
         self.scope: dict[str, Any] = {"copyto": np.copyto, "asarray": np.asarray}
         self.names = {value.id: name for value, name in zip(plan.graph.inputs, names, strict=True)}
         self.rooms = {n: targets[place] for n, place in frame.result_storages(plan)}
@@ -206,7 +205,7 @@ class _Source:
         self.nodes: list[Node | None] = []  # of each line
         for node in plan.graph.nodes:
             if node.prim.name == "constant":
-                self.name(node.outs[0], frame.load(node))
+                self.name(node.outs[0], load(node))
         self.routes = writers(routed(plan))
         for number, step in enumerate(plan.steps):
             self.add(step)
@@ -221,7 +220,7 @@ class _Source:
         self.above = len(lines)
         lines += [" " * 8 + line for line in self.lines or ["pass"]]
         exec(compile("\n".join(lines), "<loop>", "exec"), self.scope)
-        found: Callable[..., None] = self.scope[name]
+        found: Callable[..., None] = self.scope.pop(name)  # whose globals these are: it is not to hold itself
         return found
 
     def node_of(self, error: BaseException) -> Node | None:
@@ -251,12 +250,9 @@ class _Source:
         home = self.plan.homes[value.id]
         if home.storage not in self.rooms:
             storage = self.plan.storages[home.storage]
-            self.rooms[home.storage] = self.hold("b", self.frame.array_in(self.arena, storage.place, value.aval))
+            self.rooms[home.storage] = self.hold("b", array_in(self.arena, storage.place, value.aval))
         self.names[value.id] = self.rooms[home.storage]
         return self.names[value.id]
-
-    def array(self, storage: int, value: Value) -> Array:
-        return self.frame.array_in(self.arena, self.plan.storages[storage].place, value.aval)
 
     def read(self, values: Sequence[Value]) -> str:
         return ", ".join(self.names[value.id] for value in values)
@@ -304,7 +300,7 @@ class _Source:
 
     def add_made(self, step: Call) -> None:
         node = step.node
-        options: dict[str, Any] = {name: Body(plan, np, self.frame.load) for name, plan in step.bodies}
+        options: dict[str, Any] = {name: Body(plan, np, load) for name, plan in step.bodies}
         if node.prim.lazy:
             options["wanted"] = step.wanted
         made = f"{self.hold('f', partial(node.prim.eval, np, **{**node.params, **options}))}({self.read(node.inputs)})"
@@ -316,15 +312,13 @@ class _Source:
 
     def add_region(self, step: Blocks) -> None:
         outs = [output.value for output in step.region.outputs]
-        sums = [output.value for output in step.region.outputs if output.axis is None]
-        partials = [[self.array(n, value) for n, value in zip(lane, sums, strict=True)] for lane in step.partial]
         for value in outs:
             self.room(value)
-        run = self.hold("f", Lanes(step, partials, self.workers, self.frame.Frame).run)
+        run = self.hold("f", Lanes(step, self.plan, self.arena, self.workers, self.frame.Frame).run)
         self.line(f"{run}(({self.read(step.region.inputs)},), ({self.read(outs)},))", step.nodes[0])
 
     def add_loop(self, step: Turns) -> None:
-        loop = loop_of(step, self.array, self.workers)
+        loop = loop_of(step, self.plan, self.arena, self.workers)
         wanted = [out for out, read in zip(step.node.outs, step.wanted, strict=True) if read]
         for value in wanted:
             self.room(value)
@@ -334,12 +328,16 @@ class _Source:
         self.line(f"{self.hold('f', loop.run)}(({ins}), ({outs}))", step.node)
 
 
-def loop_of(step: Turns, array: Callable[[int, Value], Array], workers: int) -> Loop:
-    """A loop with its memory; `array` makes one in a storage."""
+def loop_of(step: Turns, plan: Plan, arena: Array, workers: int) -> Loop:
+    """A loop with its memory, in the arena of the plan that it is a step of."""
     carries = step.node.outs[: step.node.params["carry"]]
-    pairs = [(None if place is None else array(place, value)) for place, value in zip(step.spare, carries, strict=True)]
-    ends = [(None if place is None else array(place, value)) for place, value in zip(step.ends, carries, strict=True)]
-    return Loop(step, pairs, ends, workers)
+
+    def arrays(storages: Sequence[int | None]) -> list[Array | None]:
+        places = [None if n is None else plan.storages[n].place for n in storages]
+        return [None if at is None else array_in(arena, at, v.aval) for at, v in zip(places, carries, strict=True)]
+
+    room = arena[:0] if step.room is None else bytes_in(arena, plan, step.room)
+    return Loop(step, arrays(step.spare), arrays(step.ends), room, workers)
 
 
 __all__ = ["Frame", "Loop", "loop_of"]

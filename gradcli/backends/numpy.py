@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcli.backends.frame import Frame, empty, load
+from gradcli.backends.arrays import empty, load
+from gradcli.backends.frame import Frame
 from gradcli.backends.program import compile_plan, execute, refused
 from gradcli.backends.threads import ONE_THREAD
 from gradcli.plan.flat import FlatPlan

@@ -9,7 +9,7 @@ time. Figures: NumPy 2.4.6, an AMD EPYC with AVX2 and without AVX-512, `python b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
@@ -224,19 +224,40 @@ def _taken() -> _Scratch:
 
 
 def scratch_of(plan: Plan, workers: int) -> int:
-    """Bytes that the process holds, from the first run on, for the threads that run kernels of a plan."""
+    """Bytes that routes hold beside a plan, from its first run on: a scratch for each thread that runs kernels at a
+    time, and what pairs keep for each other."""
+    return sum(_scratch(plan, workers)) + _kept(plan, workers)
+
+
+def _scratch(plan: Plan, workers: int) -> tuple[int, int]:
+    """Of the thread that runs a plan, and of those that help it, all together."""
     most = max((known_size(node.outs[0]) for node in routed(plan) if _takes_kernel(node)), default=0)
-    found = _Scratch.BYTES * min(most, BLOCK)
+    own, others = _Scratch.BYTES * min(most, BLOCK), 0
     for step in plan.steps:
         if isinstance(step, Blocks):
-            found = max(found, min(len(step.lanes), workers) * scratch_of(step.full, 1))
+            block, _ = _scratch(step.full, 1)
+            own, others = max(own, block), max(others, (min(len(step.lanes), workers) - 1) * block)
         elif isinstance(step, Turns):
-            found = max(found, scratch_of(step.body, workers))
+            turn, helping = _scratch(step.body, workers)
+            own, others = max(own, turn), max(others, helping)
+    return own, others
+
+
+def _kept(plan: Plan, workers: int) -> int:
+    found = sum(known_size(first.outs[0]) * KEPT_ITEM for first, _ in _paired(routed(plan)))
+    for step in plan.steps:
+        if isinstance(step, Blocks):
+            bodies = [step.full] if step.rest is None else [step.full, step.rest]
+            found += min(len(step.lanes), workers) * sum(_kept(body, 1) for body in bodies)
+        elif isinstance(step, Turns):
+            found += _kept(step.body, workers)
     return found
 
 
 def _takes_kernel(node: Node) -> bool:
-    return node.prim.kind == "elementwise" and node.outs[0].dtype != "f16" and _elementwise(node) is not None
+    value = node.outs[0]
+    elements = node.prim.kind == "elementwise" and value.dtype != "f16" and known_size(value) >= FEW
+    return elements and _elementwise(node) is not None
 
 
 def forget_scratch() -> None:
@@ -253,7 +274,7 @@ class _Pair:
     def __init__(self, first: Node, second: Node) -> None:
         self.names = (first.prim.name, second.prim.name)
         self.plain = (_plain(first.prim), _plain(second.prim))
-        self.kept = np.empty(known_size(first.outs[0]))
+        self.kept = np.empty(known_size(first.outs[0]))  # f64, as the routes are
 
     def first(self, x: Array, *, out: Array) -> None:
         whole = x.flags.c_contiguous and out.flags.c_contiguous
@@ -275,11 +296,19 @@ class _Pair:
 
 
 PAIRED = 131072  # elements of the kept result at most: a tile's, not a whole array's
+KEPT_ITEM = 8  # bytes of one
 
 
 def _pairs(nodes: Sequence[Node]) -> dict[Node, Writer]:
     """Writers of sines and cosines of the same angle."""
     found: dict[Node, Writer] = {}
+    for first, second in _paired(nodes):
+        pair = _Pair(first, second)
+        found[first], found[second] = pair.first, pair.second
+    return found
+
+
+def _paired(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
     waiting: dict[int, Node] = {}
     for node in nodes:
         if node.prim.name in ("sin", "cos") and _route(node.prim.name, node.outs[0].dtype) is not None:
@@ -288,9 +317,7 @@ def _pairs(nodes: Sequence[Node]) -> dict[Node, Writer]:
             if other is None:
                 waiting[angle.id] = node
             elif other.prim is not node.prim and LEAST <= known_size(angle) <= PAIRED:
-                pair = _Pair(other, node)
-                found[other], found[node] = pair.first, pair.second
-    return found
+                yield other, node
 
 
 # ── f16 ─────────────────────────────────────────────────────────────────────────────────────────────────────

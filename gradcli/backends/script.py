@@ -89,7 +89,7 @@ class Function:
         text = [*head, *("    " + _text(number, line) for number, line in enumerate(lines)), "    return"]
         exec(compile("\n".join(text), "<plan>", "exec"), scope)
         self.above = len(head) + 1
-        self.run: Callable[[Sequence[Any], Sequence[Any]], None] = scope["run"]
+        self.run: Callable[[Sequence[Any], Sequence[Any]], None] = scope.pop("run")  # whose globals these are
 
     def __call__(self, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         try:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradcli.backends.frame import load
+from gradcli.backends.arrays import load
 from gradcli.backends.program import Instruction, compile_plan, refused
 from gradcli.ir.graph import Node
 from gradcli.ir.primitive import DataError

@@ -9,7 +9,9 @@ from gradcli.record import record
 class Buffer:
     """Memory that values take turns in, from step `first` to step `last` (-1: before the first step).
 
-    `kind` is input, carry, constant, arena, result or made (by its own operator); `offset` is that in the arena.
+    `kind` is input, carry, constant, arena, result or made (by its own operator); `offset` is that in the arena. What
+    `holds` no value of the plan has a `use`: `sums of lane 1`, `work of thread 0`, `work of a turn`, `carry between
+    turns`, `last value, unread`.
     """
 
     name: str
@@ -19,6 +21,7 @@ class Buffer:
     last: int
     offset: int | None
     holds: tuple[str, ...]
+    use: str = ""
 
 
 @record

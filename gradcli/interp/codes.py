@@ -167,7 +167,8 @@ _PAGES = (
           "without a selection, `hess` is by the first input.",
           "gradcli hess -e 'x**2 * y' -i x=4 -i y=5 --vec y=1",
           "gradcli hess -e 'x**2 * y' -i x=4 -i y=5 --wrt x,y --vec y=1"),
-    Entry("NUM001", "does not fit into memory", "Refused before anything is allocated; `--memory BYTES` sets the limit.",
+    Entry("NUM001", "does not fit into memory", "Refused before anything is allocated: what takes more "
+          "than the machine has (exit 3), or than `--memory BYTES` allows (exit 2).",
           "gradcli eval -e 'ones([1000000, 1000000]) + x' -i x=1",
           "gradcli eval -e 'ones([1000, 1000]) + x' -i x=1"),
     Entry("NUM002", "a remainder by zero", "An integer has no remainder by zero; for floats it is nan.",

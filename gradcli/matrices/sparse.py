@@ -27,7 +27,7 @@ from gradcli.ir.live import outputs_from
 from gradcli.passes.pipeline import optimize
 from gradcli.record import field, record
 from gradcli.request import SparseMatrix
-from gradcli.syntax.diagnostics import ModelError, fail
+from gradcli.syntax.diagnostics import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,14 +148,15 @@ def hessian_program(gradient: Graph, output: int, wrt: int, arrays: Sequence[Any
 
 def refuse_dense(rows: int, columns: int, dtype: str, machine: Machine) -> None:
     """Raises ModelError NUM001 where a matrix with all its elements would not fit into memory."""
-    from gradcli.plan import available_memory, human_bytes
+    from gradcli.plan import available_memory, human_bytes, too_large
 
-    limit = machine.memory if machine.memory is not None else available_memory()
+    available = machine.memory if machine.memory is not None else available_memory()
     size = rows * columns * ITEMSIZE[dtype]
-    if limit is not None and size > limit:
-        raise fail(
-            "NUM001",
-            f"a matrix of {rows:_} × {columns:_} takes {human_bytes(size)}; {human_bytes(limit)} are available",
+    if available is not None and size > available:
+        raise too_large(
+            f"a matrix of {rows:_} × {columns:_} takes {human_bytes(size)}",
+            available,
+            machine.memory,
             help="`--sparse` keeps only what can be other than zero; `--vec` gives a product without the matrix",
         )
 

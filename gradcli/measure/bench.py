@@ -330,17 +330,14 @@ def _disagree(name: str, label: str, how: str) -> Exception:
 
 
 def memory_of(work: Work, results: Sequence[Array]) -> Memory:
-    """A fresh plan, run twice while allocations are traced: at first it makes its buffers, then it has them. What is
-    planned and measured is with the scratch of routes, which later plans find there."""
+    """A fresh plan, run twice while allocations are traced: at first it makes its buffers, then it has them. The
+    scratch of routes, which plans share, is made anew, too."""
     plan = plan_of(work.graph, work.machine)
     made = sum(array.nbytes for array in results)
     if work.machine.backend != "numpy":
         return Memory(plan.input_bytes, plan.peak, None, None, None, made)
-    from gradcli.backends.routes import forget_scratch, scratch_of
-    from gradcli.plan.plan import Plan
+    from gradcli.backends.routes import forget_scratch
 
-    assert isinstance(plan, Plan), "what runs on NumPy"
-    planned = plan.peak + scratch_of(plan, work.machine.workers)
     forget_scratch()
     tracemalloc.start()
     try:
@@ -348,7 +345,7 @@ def memory_of(work: Work, results: Sequence[Array]) -> Memory:
         later, _ = _traced(lambda: run_plan(plan, work.inputs, work.machine))
     finally:
         tracemalloc.stop()
-    return Memory(plan.input_bytes, planned, first, held, later, made)
+    return Memory(plan.input_bytes, plan.peak, first, held, later, made)
 
 
 def _traced(run: Callable[[], object]) -> tuple[int, int]:

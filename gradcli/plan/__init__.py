@@ -5,7 +5,7 @@ docs/plan.md tells how, in the order of the work: axes, classes, passes, stages,
 
 from gradcli.plan.blocks import Tiling
 from gradcli.plan.flat import FlatPlan, make_flat
-from gradcli.plan.memory import available_memory, check_array, check_memory, fits, human_bytes
+from gradcli.plan.memory import available_memory, check_array, check_memory, fits, human_bytes, too_large
 from gradcli.plan.plan import Plan
 from gradcli.plan.planner import make_plan
 
@@ -23,4 +23,5 @@ __all__ = [
     "human_bytes",
     "make_flat",
     "make_plan",
+    "too_large",
 ]

@@ -33,6 +33,8 @@ HOISTED = 64 << 20  # bytes that this may take for all values together
 GROWTH = 32  # and may take beside, for each byte of the history of the loop's carry
 KEPT = 64 << 20  # bytes that a loop may keep of what its turns compute, and beside, for each byte of its histories:
 KEPT_BESIDE = 2
+ROWS_KEPT = 1 << 16  # turns of a loop, up to which it keeps the views of its rows between runs
+VIEW, VIEW_DIM = 104, 16  # bytes of such a view, an object of Python, and of each of its dims
 RUNNING = 64  # elements of a row, up to which a running product takes less time than its turns one by one
 LARGEST_SUM = 4  # times the elements that are added up: a larger result costs more to add, block by block, than to make
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from gradcli.ir.aval import Aval
 from gradcli.ir.dims import definite
 from gradcli.plan.flat import FlatPlan, span_of
 from gradcli.plan.plan import Plan
-from gradcli.syntax.diagnostics import fail
+from gradcli.syntax.diagnostics import ENVIRONMENT, USAGE, ModelError, Span, fail
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB")
 HELP = "a smaller model or batch, or `--dtype f32`"
@@ -24,28 +25,28 @@ def check_memory(plan: Plan | FlatPlan, limit: int | None, device: int | None = 
     """
     if fits(plan, limit, device):
         return
-    available, need = _available(limit, device), _need(plan, limit, device)
+    available, need = _available(limit, device), human_bytes(_need(plan, limit, device))
     assert available is not None
-    words = "free on the GPU" if available == device else "available" if limit is None else "allowed by --memory"
-    have = f"{human_bytes(available)} are {words}"
-    value, help = plan.largest, MORE if limit is None and device is None else HELP
+    value, largest = plan.largest, human_bytes(plan.largest_bytes)
     if value is not None and plan.largest_bytes > available:
         what = f"`{value.hint}`, " if value.hint else ""
-        raise fail(
-            "NUM001",
-            f"an array does not fit into memory: {what}{value.aval} takes {human_bytes(plan.largest_bytes)}; {have}",
+        raise too_large(
+            f"an array does not fit into memory: {what}{value.aval} takes {largest}",
+            available,
+            limit,
             span_of(value.node),
-            label=f"{value.aval}: {human_bytes(plan.largest_bytes)}",
-            help=help,
+            device=device,
+            label=f"{value.aval}: {largest}",
+            notes=[f"the plan of the whole model takes {need}"],
         )
-    notes = [f"the largest array is {value.aval}: {human_bytes(plan.largest_bytes)}"] if value is not None else []
-    raise fail(
-        "NUM001",
-        f"the model does not fit into memory: it takes {human_bytes(need)}; {have}",
+    raise too_large(
+        f"the model does not fit into memory: it takes {need}",
+        available,
+        limit,
         span_of(plan.at_peak),
+        device=device,
         label="most memory is in use here",
-        notes=notes,
-        help=help,
+        notes=[] if value is None else [f"the largest array is {value.aval}: {largest}"],
     )
 
 
@@ -54,9 +55,33 @@ def check_array(aval: Aval, name: str, limit: int | None) -> None:
     available = available_memory() if limit is None else limit
     size = definite(aval.nbytes)
     if available is not None and size > available:
-        have = f"{human_bytes(available)} are {'available' if limit is None else 'allowed by --memory'}"
-        text = f"an array does not fit into memory: `{name}`, {aval} takes {human_bytes(size)}; {have}"
-        raise fail("NUM001", text, help=HELP)
+        text = f"an array does not fit into memory: `{name}`, {aval} takes {human_bytes(size)}"
+        raise too_large(text, available, limit)
+
+
+def too_large(
+    what: str,
+    available: int,
+    limit: int | None,
+    span: Span | None = None,
+    *,
+    device: int | None = None,
+    label: str = "",
+    notes: Sequence[str] = (),
+    help: str | None = None,
+) -> ModelError:
+    """NUM001 on what takes more than is `available`: that is the `limit` that was asked for (exit 2), or what the
+    machine has to give, or its GPU (`device`; both exit 3)."""
+    words = "allowed by --memory" if available == limit else "free on the GPU" if available == device else "available"
+    return fail(
+        "NUM001",
+        f"{what}; {human_bytes(available)} are {words}",
+        span,
+        label=label,
+        notes=notes,
+        help=help or (MORE if available not in (limit, device) else HELP),
+        exit_code=USAGE if available == limit else ENVIRONMENT,
+    )
 
 
 def fits(plan: Plan | FlatPlan, limit: int | None, device: int | None = None) -> bool:

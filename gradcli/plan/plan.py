@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node, Value
+from gradcli.plan.arena import aligned
 from gradcli.record import field, record
 
 if TYPE_CHECKING:
@@ -80,10 +82,25 @@ class Blocks:
     full: Plan
     rest: Plan | None
     partial: tuple[tuple[int, ...], ...]  # storages
+    kits: tuple[int, ...] = ()  # storages: what each of the threads works in
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         return self.region.nodes
+
+    @property
+    def sums(self) -> list[Value]:
+        return [output.value for output in self.region.outputs if output.axis is None]
+
+    @property
+    def work(self) -> int:
+        """Bytes in which one block at a time is computed: the first of a kit."""
+        return max(self.full.arena, 0 if self.rest is None else self.rest.arena)
+
+    @property
+    def kit(self) -> int:
+        """Bytes of a kit, where the sums of a block stand behind what it is computed in."""
+        return self.work + sum(aligned(definite(value.aval.nbytes)) for value in self.sums)
 
     @property
     def blocks(self) -> int:
@@ -96,7 +113,7 @@ class Turns:
     stacked results, and for a carry without history into its last value and a `spare` array, which take turns; a carry
     without either `stays` in one array, where a turn changes it.
 
-    `ends` are for last values that nobody reads.
+    `ends` are for last values that nobody reads, `room` is the arena of the body, if it has one.
     """
 
     node: Node
@@ -105,6 +122,7 @@ class Turns:
     stays: tuple[bool, ...]  # for each carry
     spare: tuple[int | None, ...]  # storages
     ends: tuple[int | None, ...]
+    room: int | None  # storage
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -125,7 +143,8 @@ class Plan:
     copied: tuple[int, ...]  # numbers of the outputs that are copied
     dead: tuple[tuple[Value, ...], ...]  # after each step, values outside of the arena that nobody reads any more
     arena: int  # bytes
-    peak: int  # bytes of constants, arena, results and whatever operators allocate, beside the inputs
+    made: int  # bytes that operators allocate by themselves, at most at a time
+    peak: int  # bytes of all that a run holds, beside the inputs
     input_bytes: int
     largest: Value | None  # the value that takes most
     largest_bytes: int

@@ -26,6 +26,7 @@ from gradcli.plan.blocks import Tiling, blocks_of, steps_of
 from gradcli.plan.flat import FlatPlan, flat_body, nbytes, repeated
 from gradcli.plan.plan import Blocks, Call, Home, Kind, Plan, Step, Storage, Turns
 from gradcli.plan.writing import aliases, writes
+from gradcli.record import replace
 
 if TYPE_CHECKING:
     from gradcli.plan.rows import Region
@@ -87,11 +88,12 @@ class _Planner:
         copied = self.claim_results()
         arena = self.share_arena()
         own = sum(draft.nbytes for draft in self.drafts if draft.kind in ("constant", "result"))
-        own += sum(nbytes(self.graph.outputs[k]) for k in copied)
+        own += sum(nbytes(self.graph.outputs[k]) for k in copied) + sum(map(self.views, steps))
+        made = max(self.alive(("made",)))
         largest = max((d.whole for d in self.drafts if d.whole and d.kind != "input"), key=nbytes, default=None)
         return Plan(
             self.graph, steps, tuple(map(_storage, self.drafts)), self.homes, copied, self.dead(), arena,
-            own + arena + max(self.alive(("made",))), self.input_bytes, largest,
+            made, own + arena + made, self.input_bytes, largest,
             0 if largest is None else nbytes(largest), self.busiest(), uses_blas(self.graph),
         )  # fmt: skip
 
@@ -136,18 +138,20 @@ class _Planner:
                  zip(node.outs, wanted[carry:], stays, strict=False)]  # fmt: skip
         ends = [None if read else self.scratch(number, nbytes(out)) for out, read in
                 zip(node.outs[:carry], wanted, strict=False)]  # fmt: skip
-        self.passing[number] = plan.peak
-        return Turns(node, plan, wanted, stays, tuple(spare), tuple(ends))
+        self.passing[number] = plan.made
+        room = self.scratch(number, plan.arena) if plan.arena else None
+        return Turns(node, plan, wanted, stays, tuple(spare), tuple(ends), room)
 
     def region(self, number: int, region: Region) -> Blocks:
         for output in region.outputs:
             self.settle(output.value, _Draft("arena", nbytes(output.value), number))
         made = blocks_of(region, self.tiling, lambda graph: make_plan(graph, self.tiling.inside()))
-        sums = [output.value for output in region.outputs if output.axis is None]
-        partial = tuple(tuple(self.scratch(number, nbytes(v)) for v in sums) for _ in made.lanes[1:])
-        kit = made.full.arena + sum(map(nbytes, sums)) + (0 if made.rest is None else made.rest.arena)
-        self.passing[number] = kit * min(len(made.lanes), self.tiling.threads)
-        return Blocks(region, made.size, made.lanes, made.full, made.rest, partial)
+        step = Blocks(region, *made, partial=())
+        partial = tuple(tuple(self.scratch(number, nbytes(v)) for v in step.sums) for _ in made.lanes[1:])
+        threads = min(len(made.lanes), self.tiling.threads) if step.kit else 0
+        kits = tuple(self.scratch(number, step.kit) for _ in range(threads))
+        self.passing[number] = made.full.made * min(len(made.lanes), self.tiling.threads)
+        return replace(step, partial=partial, kits=kits)
 
     def made(self, number: int, node: Node) -> Call:
         wanted = tuple(out.id in self.last for out in node.outs) if node.prim.lazy else ()
@@ -248,6 +252,16 @@ class _Planner:
             draft.place = arena.take(draft.nbytes)
             ends.setdefault(draft.last, []).append(draft)
         return arena.size
+
+    def views(self, step: Step) -> int:
+        """Bytes of the views of rows that a loop keeps between runs: of arrays that are the same in every run."""
+        if not isinstance(step, Turns) or not 0 < step.node.params["turns"] <= costs.ROWS_KEPT:
+            return 0
+        first = step.node.params["consts"] + step.node.params["carry"]
+        outs = [out for out, read in zip(step.node.outs, step.wanted, strict=True) if read]
+        rows = [*step.node.inputs[first:], *outs[sum(step.wanted[: step.node.params["carry"]]) :]]
+        kept = [costs.VIEW + costs.VIEW_DIM * (value.rank - 1) for value in rows if self.homes[value.id].fixed]
+        return sum(kept) * int(step.node.params["turns"])
 
     def alive(self, kinds: Sequence[str]) -> list[int]:
         """Bytes of such storages at each step, and what the step itself passes by."""

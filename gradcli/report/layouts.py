@@ -101,7 +101,7 @@ def cut_text(cut: Cut) -> str:
 def _buffers(plan: Laid, outer: str = "") -> Iterator[Row]:
     for buffer in plan.buffers:
         if buffer.kind != "input" and not (outer and buffer.kind in OUTSIDE):
-            holds = ", ".join(buffer.holds) or "sums, or last values, of a step"
+            holds = ", ".join(buffer.holds) or buffer.use
             yield f"{outer}{buffer.name}", buffer.kind, size(buffer.bytes), _life(buffer, plan, outer), holds
     for number, step in enumerate(plan.steps):
         for _, body in step.bodies:

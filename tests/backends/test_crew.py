@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,39 @@ def test_a_pool_that_is_busy_is_not_waited_for() -> None:
 
 
 # ── failures ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fails", [0, 1], ids=["in the thread that asked", "in another"])
+def test_a_failure_holds_no_memory(fails: int) -> None:
+    """Not even until garbage is looked for, which a command may never do."""
+
+    class Memory:
+        pass
+
+    def failing(memory: Memory) -> None:
+        met = threading.Barrier(2)
+
+        def work(lane: int, worker: int) -> Iterator[None]:
+            met.wait()
+            if worker == fails:
+                raise FloatingPointError(str(memory))
+            yield
+
+        share(work, 2, 2)
+
+    memory = Memory()
+    held = weakref.ref(memory)
+    gc.disable()
+    try:
+        with pytest.raises(FloatingPointError) as caught:
+            failing(memory)
+        del caught, memory
+        deadline = time.monotonic() + 20
+        while held() is not None and time.monotonic() < deadline:
+            time.sleep(0.001)  # until the other thread has let go
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_what_a_lane_raises_ends_the_others() -> None:

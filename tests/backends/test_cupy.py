@@ -220,7 +220,7 @@ def test_a_model_that_does_not_fit_the_gpu_is_refused_before_it_runs(monkeypatch
     with pytest.raises(gradcli.ModelError) as caught:
         net.eval(x=np.ones(100_000), backend="cupy")
     (found,) = caught.value.diagnostics
-    assert (found.code, caught.value.exit_code) == ("NUM001", 2)
+    assert (found.code, caught.value.exit_code) == ("NUM001", 3)
     assert found.message.endswith("1 MB are free on the GPU")
     with pytest.raises(gradcli.ModelError, match="allowed by --memory"):
         net.eval(x=np.ones(1000), backend="cupy", memory=10_000)

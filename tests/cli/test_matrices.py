@@ -396,7 +396,7 @@ def test_a_matrix_that_does_not_fit_is_refused_at_once(verb: str, says: str, hel
     began = time.monotonic()
     ran = cli_inside(verb, "-e", "x ** 2 * sum(x)", "-i", "x=ones([1000000])")
     assert time.monotonic() - began < 20  # a bound against hanging, not a measurement
-    assert (ran.code, ran.out) == (2, "")
+    assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith(f"error[NUM001]: {says}")
     assert "`--sparse` keeps only what can be other than zero" in ran.err
     assert help in ran.err

@@ -17,7 +17,7 @@ from gradcli.ir.graph import Graph, Value, apply
 from gradcli.matrices import sparse
 from gradcli.matrices.sparse import hessian_program, refuse_dense, sparse_hessian, sparse_jacobian
 from gradcli.request import SparseMatrix
-from gradcli.syntax.diagnostics import ModelError
+from gradcli.syntax.diagnostics import ModelError, fail
 from tests.ir.graphs import Array, build, graphs, naive
 
 MACHINE = Machine()
@@ -192,7 +192,7 @@ def test_as_many_colours_at_a_time_as_memory_holds(
     def narrow(made: Graph, machine: Machine) -> Any:
         last = made.inputs[-1]
         if last.rank == 2 and int(last.aval.size) > 24:
-            raise sparse.fail("NUM001", "too large")
+            raise fail("NUM001", "too large")
         return plan_of(made, machine)
 
     monkeypatch.setattr(sparse, "plan_of", narrow)

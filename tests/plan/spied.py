@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from gradcli.backends import arrays
 from gradcli.backends import frame as frames
 from gradcli.backends import numpy as backend
 from gradcli.backends.lanes import Lanes
@@ -153,7 +154,7 @@ class _Held:
     def check(self, results: Sequence[Array]) -> None:
         for node in self.plan.graph.nodes:
             if node.prim.name == "constant":
-                self.arrays[node.outs[0].id] = frames.load(node)
+                self.arrays[node.outs[0].id] = arrays.load(node)
             else:
                 self.node(node)
         for value, array in zip(self.plan.graph.outputs, results, strict=True):
