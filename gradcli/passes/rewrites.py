@@ -111,6 +111,21 @@ def _sign_into_number(node: Node, builder: Builder) -> Value | None:
     return None
 
 
+def _twice_by_number(node: Node, builder: Builder) -> Value | None:
+    for k in (0, 1):
+        inner, outer = node.inputs[1 - k].node, number_of(node.inputs[k])
+        if inner is None or inner.prim.name != "mul" or not isinstance(outer, float) or abs(outer) < 1:
+            continue
+        for j in (0, 1):
+            first = number_of(inner.inputs[j])
+            if isinstance(first, float) and abs(first) >= 1 and abs(math.frexp(first)[0]) == 0.5:
+                number = first * outer
+                if abs(number) <= LARGEST[node.outs[0].dtype]:
+                    made = _emit(builder, "mul", inner.inputs[1 - j], splat(builder, number, node.inputs[k]))
+                    return broadcast(builder, made, node.outs[0])
+    return None
+
+
 def _neg_of_product(node: Node, inner: Node, builder: Builder) -> Value | None:
     for k in (0, 1):
         number = number_of(inner.inputs[k])
@@ -284,6 +299,7 @@ EXACT = (
     Rewrite("mul", "x * -1 → -x", "exact", _negated),
     Rewrite("mul", "-x * -y → x * y", "exact: the sign of a product is the product of signs", _both_negated("mul")),
     Rewrite("mul", "-x * c → x * -c", "exact, as above", _sign_into_number),
+    Rewrite("mul", "x * 2^k * c → x * (2^k * c)", "exact: where x * 2^k is too large, so is all", _twice_by_number),
     Rewrite("div", "x / 1 → x", "exact", _unit(_one, keep=0)),
     Rewrite("div", "-x / -y → x / y", "exact, as for products", _both_negated("div")),
     Rewrite("div", "x / 2^k → x * 2^-k", "exact where both powers are normal numbers", _div_by_power_of_two),

@@ -1,6 +1,6 @@
 """Backward loops whose turns multiply what they carry by slopes that are known: one slope for each turn.
 
-    c ← c + ((c · a_i) · s_i) · b          J_i = 1 + (a_i · s_i) · b, for all turns at once;  c ← c · J_i
+    c ← c + ((c · a_i) · s_i) · b          J_i = (a_i · s_i) · b, for all turns at once;  c ← c + c · J_i
 
 What a turn makes of its carries is linear in them wherever it adds, multiplies by what does not depend on them, or
 chooses. So each carry after a turn is Σ_k J_k · c_k + r, with slopes J_k and a rest r that are known before the loop,
@@ -97,7 +97,7 @@ def _with_slopes(node: Node, worth: Worth) -> Graph | None:
     sums = {k for k, carry in enumerate(carries) if _adds_up(body, carry, body.outputs[k])}
     left = [k for k in range(len(carries)) if k not in sums and body.outputs[k].node is not None]
     forms = _Forms(body, carries, moving)
-    chosen = {k: form for k in left if (form := forms.of(body.outputs[k])) is not None and k in form.slopes}
+    chosen = {k: form for k in left if (form := forms.of(body.outputs[k])) is not None and k in form.carries}
     before = len(_needed(body, [body.outputs[k] for k in left], moving))
     after = len(_needed(body, [body.outputs[k] for k in left if k not in chosen], moving))
     if after + sum(form.cost for form in chosen.values()) >= before:
@@ -145,24 +145,32 @@ def _adds_up(body: Graph, carry: Value, out: Value) -> bool:
 
 @record(eq=False)
 class Form:
-    """Σ_k slopes[k] · c_k + rest, of values that are known before the loop; a slope of None is 1, a rest of None 0."""
+    """Σ_k slopes[k] · c_k + Σ_(k in ones) c_k + rest, of values that are known before the loop; a rest of None is 0.
 
-    slopes: Mapping[int, Value | None]
+    A slope of 1 is not added to another: of 1 + s with a small s, as a step of an integrator has it, the last digits of
+    s would be lost, in the same way in each turn.
+    """
+
+    slopes: Mapping[int, Value]
+    ones: frozenset[int] = frozenset()
     rest: Value | None = None
 
     @property
+    def carries(self) -> list[int]:
+        return sorted({*self.slopes, *self.ones})
+
+    @property
     def values(self) -> list[Value]:
-        found = [*self.slopes.values(), self.rest]
-        return [value for value in found if value is not None]
+        return [*self.slopes.values(), *([] if self.rest is None else [self.rest])]
 
     @property
     def cost(self) -> int:
         """Operators in each turn."""
-        return sum(slope is not None for slope in self.slopes.values()) + len(self.slopes) - (self.rest is None)
+        return 2 * len(self.slopes) + len(self.ones) + (self.rest is not None) - 1
 
 
 def _known(value: Value) -> Form:
-    return Form({}, value if number_of(value) != 0 or value.dtype == "bool" else None)
+    return Form({}, rest=value if number_of(value) != 0 or value.dtype == "bool" else None)
 
 
 class _Forms:
@@ -172,7 +180,7 @@ class _Forms:
         self.body, self.carries, self.moving = body, carries, moving
         self.builder = Builder()
         self.env = {value.id: self.builder.input(value.aval, value.hint) for value in body.inputs}
-        self.forms = {value.id: Form({k: None}) for k, value in enumerate(carries) if value.aval.is_float}
+        self.forms = {value.id: Form({}, frozenset((k,))) for k, value in enumerate(carries) if value.aval.is_float}
         for node in body.nodes:
             self.builder.replay([node], self.env)
             if node.outs[0].id in moving:
@@ -195,11 +203,11 @@ class _Forms:
         with self.builder.at(*node.spans):
             made = self.made(node.prim.name, operands)
         self.builder.mark(first, node.role)
-        if made is not None and all(self.carries[k].aval == node.outs[0].aval for k in made.slopes):
+        if made is not None and all(self.carries[k].aval == node.outs[0].aval for k in made.carries):
             self.forms[node.outs[0].id] = made
 
     def made(self, name: str, operands: Sequence[Form]) -> Form | None:
-        known = [None if form.slopes else form.rest for form in operands]
+        known = [None if form.carries else form.rest for form in operands]
         match name, operands, known:
             case "add", (a, b), _:
                 return self.sum(a, b)
@@ -216,29 +224,39 @@ class _Forms:
         return None
 
     def slope(self, form: Form, k: int) -> Value:
-        """As a value, also where it is 0 or 1."""
-        slope = form.slopes.get(k, None)
-        return slope or self.builder.scalar(float(k in form.slopes), self.carries[k].dtype)
+        """All of it, as one value; 0 where there is none."""
+        one = self.builder.scalar(float(k in form.ones), self.carries[k].dtype)
+        if k not in form.slopes:
+            return one
+        return form.slopes[k] + one if k in form.ones else form.slopes[k]
 
     def each(self, change: Callable[[Value], Value], a: Form, of_one: Value | None = None) -> Form:
         """All slopes and the rest changed; `of_one` is what 1 becomes, where that is known."""
-        slopes = {k: of_one if of_one and not slope else change(self.slope(a, k)) for k, slope in a.slopes.items()}
-        return Form(slopes, None if a.rest is None else change(a.rest))
+        slopes = {k: change(self.slope(a, k)) if k in a.slopes or of_one is None else of_one for k in a.carries}
+        return Form(slopes, rest=None if a.rest is None else change(a.rest))
 
     def sum(self, a: Form, b: Form) -> Form:
         slopes = {**a.slopes, **b.slopes}
-        slopes |= {k: self.slope(a, k) + self.slope(b, k) for k in slopes if k in a.slopes and k in b.slopes}
+        slopes |= {k: a.slopes[k] + b.slopes[k] for k in a.slopes if k in b.slopes}
+        for k in sorted(a.ones & b.ones):
+            two = self.builder.scalar(2.0, self.carries[k].dtype)
+            slopes[k] = slopes[k] + two if k in slopes else two
         rests = [rest for rest in (a.rest, b.rest) if rest is not None]
-        return Form(slopes, rests[0] + rests[1] if len(rests) == 2 else rests[0] if rests else None)
+        rest = rests[0] + rests[1] if len(rests) == 2 else rests[0] if rests else None
+        return Form(slopes, a.ones ^ b.ones, rest)
 
     def chosen(self, condition: Value, a: Form, b: Form) -> Form:
-        slopes = {k: apply("where", condition, self.slope(a, k), self.slope(b, k)) for k in {**a.slopes, **b.slopes}}
+        ones = (a.ones & b.ones) - {*a.slopes, *b.slopes}
+        slopes = {
+            k: apply("where", condition, self.slope(a, k), self.slope(b, k))
+            for k in sorted({*a.carries, *b.carries} - ones)
+        }
         if a.rest is None and b.rest is None:
-            return Form(slopes)
+            return Form(slopes, ones)
         some = a.rest or b.rest
         assert some is not None
         zero = self.builder.scalar(0.0, some.dtype)
-        return Form(slopes, apply("where", condition, a.rest or zero, b.rest or zero))
+        return Form(slopes, ones, apply("where", condition, a.rest or zero, b.rest or zero))
 
     def emit(self, chosen: dict[int, Form]) -> Graph:
         """The body, in which the chosen carries are made by their slopes."""
@@ -253,8 +271,9 @@ class _Forms:
         return without_dead(self.builder.close(outputs))
 
     def total(self, form: Form) -> Value:
-        carried = [(self.env[self.carries[k].id], slope) for k, slope in form.slopes.items()]
-        terms = [carry if slope is None else carry * _marked_as_slope(slope) for carry, slope in carried]
+        carried = [self.env[carry.id] for carry in self.carries]
+        terms = [carried[k] for k in sorted(form.ones)]
+        terms += [carried[k] * _marked_as_slope(slope) for k, slope in form.slopes.items()]
         total = terms[0]
         for term in [*terms[1:], *([] if form.rest is None else [form.rest])]:
             total = total + term

@@ -57,6 +57,11 @@ EXAMPLES: dict[str, list[tuple[Make, str]]] = {
     "x * -1 → -x": [(lambda x, y: x * -1.0, "mul"), (lambda x, y: -1.0 * x, "mul")],
     "-x * -y → x * y": [(lambda x, y: -x * -y, "neg")],
     "-x * c → x * -c": [(lambda x, y: -x * 3.0, "neg"), (lambda x, y: 3.0 * -x, "neg")],
+    "x * 2^k * c → x * (2^k * c)": [
+        (lambda x, y: x * 2.0 * 100.0, "mul:1"),
+        (lambda x, y: -3.0 * (x * -8.0), "mul:1"),
+        (lambda x, y: (x * 2.0) * full(x, 2.5), "mul:1"),
+    ],
     "x / 1 → x": [(lambda x, y: x / 1.0, "div")],
     "-x / -y → x / y": [(lambda x, y: -x / -y, "neg")],
     "x / 2^k → x * 2^-k": [(lambda x, y: x / 8.0, "div"), (lambda x, y: x / -0.25, "div")],
@@ -161,6 +166,12 @@ def cases(table: tuple[Rewrite, ...]) -> list[Any]:
         for row in table
         for make, gone in EXAMPLES.get(row.identity, [(None, "")])
     ]
+
+
+@pytest.mark.parametrize("numbers", [(0.5, 100.0), (3.0, 2.0), (2.0, 0.1), (2.0, 1e308), (float("inf"), 2.0)])
+def test_products_that_would_round_or_overflow_otherwise_stay(numbers: tuple[float, float]) -> None:
+    graph = build(lambda x: x * numbers[0] * numbers[1], "f64[3]")
+    assert count(simplify(graph), "mul") == 2
 
 
 @pytest.mark.parametrize("places", [(0, 2), (1, 1, 2), (0, 1), (2, 1, 1)])
