@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from gradcli.backends import kernels
+from gradcli.backends.diagonals import WRITE as DIAGONAL
+from gradcli.backends.diagonals import on_diagonal
 from gradcli.backends.kernels import BLOCK
 from gradcli.backends.reductions import FEW, known_size, reduction
 from gradcli.ir.constants import unpack
@@ -72,13 +74,15 @@ HALF = (
 
 
 def routed(plan: Plan) -> list[Node]:
-    """Nodes of a plan that a route may serve. Kernels of elements may write over what they read."""
+    """Nodes of a plan that a route may serve. Kernels of elements may write over what they read, and what is added to
+    a diagonal to the rest."""
     calls = [step for step in plan.steps if isinstance(step, Call)]
     return [call.node for call in calls if call.how == "write" or (call.how == "replace" and _over(call))]
 
 
 def _over(call: Call) -> bool:
-    return call.node.prim.kind == "elementwise" and call.node.outs[0].dtype != "f16"
+    by_elements = call.node.prim.kind == "elementwise" and call.node.outs[0].dtype != "f16"
+    return by_elements or call.node.prim.name == "scatter_add"
 
 
 def writers(nodes: Iterable[Node]) -> dict[Node, Writer]:
@@ -97,7 +101,7 @@ def _writer(node: Node) -> Writer | None:
         return _elementwise(node)
     if node.prim.name == "matmul" and node.outs[0].dtype == "f16":
         return _product_in_single
-    return reduction(node)
+    return on_diagonal(node) if node.prim.name in DIAGONAL else reduction(node)
 
 
 # ── the processor ───────────────────────────────────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ BODIES = {
     "by slices": ("h = (h - x[i] * h) / (1.5 + x[i]) + sin(h * x[i])", ["mul"]),
     "a choice": ("h = where(h > 0.3, h * w, sin(h) * 0.9)", ["mul"]),
     "with something on the way": ("h = tanh(h * w); k = k + h * h", ["add", "mul"]),
-    "two that need each other": ("h = h + 0.1 * k * w; k = k - 0.1 * sin(h) * w", ["add", "add", "add", "mul", "mul", "mul"]),
+    "two that need each other": ("h = h + 0.1 * k * w; k = k - 0.1 * sin(h) * w", ["add"] * 3 + ["mul"] * 3),
     "one after the other": ("h = sin(h * w); k = tanh(k * w) * 0.5", ["mul", "mul"]),
     "one that is passed on": ("t = k; k = h + 0.1 * sin(k * w); h = t", ["add", "mul"]),
     "a product of matrices": ("h = tanh(outer(w, w) @ h + k)", None),
