@@ -11,6 +11,7 @@ import numpy as np
 from gradcli.backends.arrays import empty, load
 from gradcli.backends.frame import Frame
 from gradcli.backends.program import compile_plan, execute, refused
+from gradcli.backends.scalars import Scalars, scalars
 from gradcli.backends.threads import ONE_THREAD
 from gradcli.plan.flat import FlatPlan
 from gradcli.plan.memory import human_bytes
@@ -33,12 +34,12 @@ def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
     runs, in memory of its own. Raises ModelError where an operator refuses the data (exit 2) or memory runs out
     (exit 3).
     """
-    frames: list[Frame] = plan.compiled.setdefault(f"numpy:{workers}", [])
+    frames: list[Frame | Scalars] = plan.compiled.setdefault(f"numpy:{workers}", [])
     try:
         try:
             frame = frames.pop()
         except IndexError:
-            frame = Frame(plan, workers)
+            frame = scalars(plan) or Frame(plan, workers)
         results = [empty(value) for value in plan.graph.outputs]
         with np.errstate(all="ignore"), ONE_THREAD if plan.blas else NOTHING:
             frame.run([array if type(array) is np.ndarray else _here(array) for array in inputs], results)
