@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcli.backends.arrays import array_in, bytes_in, empty, load
+from gradcli.backends.counting import counting
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.backends.routes import routed, writers
@@ -65,6 +66,7 @@ class Loop:
         self.source = _Source(step.body, names, targets, room, workers, given=names[1 : 1 + self.consts])
         self.call = self.source.compiled("loop", head)
         self.running = _Running.of(step)
+        self.counting = counting(step) if self.running is None else None
 
     def run(self, ins: Sequence[Array], outs: Sequence[Array | None]) -> None:
         """Raises ModelError with the place of the step that refuses its data, or finds no memory (exit 3)."""
@@ -77,7 +79,7 @@ class Loop:
             return
         if self.running is not None:
             self.running.run(ins, histories[0], ends[0])
-        else:
+        elif self.counting is None or not self.counting.run(ins, outs):
             self.run_turns(ins, ends, histories, stacks)
 
     def run_turns(
@@ -132,7 +134,7 @@ class Loop:
     def keep(self, arrays: Sequence[Array]) -> None:
         """Arrays that are the same in every run: the views of their rows are made once."""
         for array in arrays:
-            if self.turns <= costs.ROWS_KEPT:
+            if self.turns <= costs.ROWS_KEPT and self.counting is None:
                 self.kept[id(array)] = (array, list(self.views(array)))
 
     def views(self, array: Array) -> Iterator[Array]:

@@ -3,104 +3,37 @@
     x4 = x2 * x3
     x5 = sin(x4)
 
-The same bits as with arrays of no dims: what IEEE 754 defines is the same everywhere, of elementary functions those of
-`math` are called where NumPy calls the same library, and NumPy's own elsewhere. Where Python raises an error and NumPy
-gives inf or nan, as for 1 / 0, the run is done again with arrays.
-
 Numbers are in a list. Operators are run one by one at first; of a plan that runs often, chunk after chunk becomes a
 function, some at each run.
 """
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Callable, Sequence
-from functools import cache, partial
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from gradcli.backends.arrays import load
 from gradcli.backends.frame import Frame
-from gradcli.backends.routes import processor
+from gradcli.backends.numbers import REFUSED, Line, is_number, rule
 from gradcli.backends.script import OFTEN
 from gradcli.ir.graph import Node, Value
-from gradcli.ir.primitive import is_registered
 from gradcli.plan.plan import Call, Plan
 
 Array = np.ndarray[Any, Any]
 
 CHUNK = 2_000  # operators of a function, which is made in about 10 ms
 PACE = 32  # runs, after which all chunks are functions
-REFUSED = (ValueError, ZeroDivisionError, OverflowError)  # where Python raises, and NumPy gives inf or nan
-
-
-class Rule(NamedTuple):
-    """An operator on numbers: as a function, and as text where that is quicker than a call."""
-
-    call: Callable[..., Any]
-    text: str = ""
-
-
-BY_PYTHON = {
-    "add": Rule(operator.add, "{} + {}"),
-    "sub": Rule(operator.sub, "{} - {}"),
-    "mul": Rule(operator.mul, "{} * {}"),
-    "div": Rule(operator.truediv, "{} / {}"),
-    "neg": Rule(operator.neg, "-{}"),
-    "square": Rule(lambda x: x * x, "{0} * {0}"),
-    "reciprocal": Rule(lambda x: 1.0 / x, "1.0 / {}"),
-    "one_minus_square": Rule(lambda x: (1.0 - x) * (1.0 + x)),
-    "sqrt": Rule(math.sqrt),
-    "abs": Rule(math.fabs),
-    "less": Rule(operator.lt, "{} < {}"),
-    "less_equal": Rule(operator.le, "{} <= {}"),
-    "greater": Rule(operator.gt, "{} > {}"),
-    "greater_equal": Rule(operator.ge, "{} >= {}"),
-    "equal": Rule(operator.eq, "{} == {}"),
-    "not_equal": Rule(operator.ne, "{} != {}"),
-    "where": Rule(lambda condition, x, y: x if condition else y, "{1} if {0} else {2}"),
-}
-# Of NumPy's where it has no vectors of its own, and so calls the library that Python calls.
-BY_MATH = frozenset((
-    "sin", "cos", "tan", "exp", "expm1", "log", "log10", "log1p", "sinh", "cosh",
-    "asin", "acos", "atan", "asinh", "acosh", "atanh", "pow",
-))  # fmt: skip
 
 
 def scalars(plan: Plan) -> Scalars | None:
     """The program of a plan of numbers of f64 alone; None of any other."""
     values = [*plan.graph.inputs, *(out for node in plan.graph.nodes for out in node.outs)]
-    if plan.watched or not plan.steps or not all(map(_number, values)):
+    if plan.watched or not plan.steps or not all(map(is_number, values)):
         return None
-    return Scalars(plan) if all(isinstance(step, Call) and _rule(step.node) for step in plan.steps) else None
-
-
-def _number(value: Value) -> bool:
-    return not value.rank and value.dtype in ("f64", "bool")
-
-
-def _rule(node: Node) -> Rule | None:
-    prim = node.prim
-    if not is_registered(prim):  # one that does more than its name says, such as taking notes
-        return None
-    if prim.view and len(node.inputs) == 1:
-        return Rule(lambda x: x, "{}")
-    if prim.kind != "elementwise" or node.params or len(node.outs) != 1:
-        return None
-    if node.outs[0].dtype == "bool" and node.inputs[0].dtype == "bool":
-        return Rule(partial(_by_numpy, prim.eval))
-    return BY_PYTHON.get(prim.name) or _by_math(prim.name) or Rule(partial(_by_numpy, prim.eval))
-
-
-@cache
-def _by_math(name: str) -> Rule | None:
-    return Rule(getattr(math, name)) if name in BY_MATH and processor() == "avx2" else None
-
-
-def _by_numpy(eval: Callable[..., Any], *numbers: Any) -> Any:
-    return eval(np, *map(np.asarray, numbers)).item()
+    return Scalars(plan) if all(isinstance(step, Call) and rule(step.node) for step in plan.steps) else None
 
 
 class Scalars:
@@ -131,11 +64,11 @@ class Scalars:
         self.start.append(number)
         return self.slot[value.id]
 
-    def line(self, node: Node) -> _Line:
-        rule = _rule(node)
-        assert rule is not None, "as `scalars` asks"
+    def line(self, node: Node) -> Line:
+        found = rule(node)
+        assert found is not None, "as `scalars` asks"
         ins = tuple(self.slot[value.id] for value in node.inputs)
-        return _Line(rule, ins, self.place(node.outs[0]))
+        return Line(found, ins, self.place(node.outs[0]))
 
     def run(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
         numbers = self.start.copy()
@@ -160,7 +93,7 @@ class Scalars:
             self.frame = Frame(self.plan)
         self.frame.run(inputs, results)
 
-    def function(self, k: int, chunk: Sequence[_Line]) -> Callable[[list[Any]], None]:
+    def function(self, k: int, chunk: Sequence[Line]) -> Callable[[list[Any]], None]:
         """A chunk as a function of the list, in which names are what is only needed here."""
         made = {line.out for line in chunk}
         read = sorted({slot for line in chunk for slot in line.ins} - made)
@@ -175,21 +108,7 @@ class Scalars:
         return found
 
 
-class _Line(NamedTuple):
-    rule: Rule
-    ins: tuple[int, ...]
-    out: int
-
-    def text(self, scope: dict[str, Any]) -> str:
-        names = [f"x{slot}" for slot in self.ins]
-        if self.rule.text:
-            return self.rule.text.format(*names)
-        call = f"f{self.out}"
-        scope[call] = self.rule.call
-        return f"{call}({', '.join(names)})"
-
-
-def _one_by_one(lines: Sequence[_Line], numbers: list[Any]) -> None:
+def _one_by_one(lines: Sequence[Line], numbers: list[Any]) -> None:
     for (call, _), ins, out in lines:
         if len(ins) == 2:
             numbers[out] = call(numbers[ins[0]], numbers[ins[1]])

@@ -257,6 +257,8 @@ class _Planner:
         """Bytes of the views of rows that a loop keeps between runs: of arrays that are the same in every run."""
         if not isinstance(step, Turns) or not 0 < step.node.params["turns"] <= costs.ROWS_KEPT:
             return 0
+        if _of_numbers(step.body.graph):  # whose rows are floats of Python, some thousand at a time
+            return 0
         first = step.node.params["consts"] + step.node.params["carry"]
         outs = [out for out, read in zip(step.node.outs, step.wanted, strict=True) if read]
         rows = [*step.node.inputs[first:], *outs[sum(step.wanted[: step.node.params["carry"]]) :]]
@@ -289,6 +291,11 @@ class _Planner:
             if draft.kind == "made" and draft.last < len(self.items):
                 found[draft.last] += tuple(draft.values)
         return tuple(found)
+
+
+def _of_numbers(body: Graph) -> bool:
+    values = [*body.inputs[1:], *(out for node in body.nodes for out in node.outs)]
+    return all(not value.rank and value.dtype in ("f64", "bool") for value in values)
 
 
 def _storage(draft: _Draft) -> Storage:
