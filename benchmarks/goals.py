@@ -53,21 +53,6 @@ GOALS = (
 )
 EVERYTHING_ELSE = 1.5  # of the best peer's time, where no goal above is about time
 
-# What stands in the way where a goal is missed: shown below the suite's table.
-REASONS: dict[str, str] = {
-    "startup": "check mixed: a net is proved for all sizes alone, again within each net that calls it, and the entry "
-    "net on data, too; so 26,000 operators come of these 2,000 lines, and no part of the work takes most of the time.",
-    "recurrence": "nine tenths of the time are the loop forward, whose turn is three calls of NumPy (sin, mul, add) of "
-    "0.7 µs each on 8 numbers; the loop backward is one running product of 5,000 slopes, in 0.2 ms. At 500 steps, what "
-    "is around the loops counts as well.",
-    "ode": "nine tenths of the time are the loop forward: a turn is seven calls on 1,000 numbers, and three quarters "
-    "of it are tanh, for which NumPy takes 18 µs, more than JAX for the turn and its adjoint. With --memory each turn "
-    "runs twice, and its adjoint turn by turn, as slopes are not made for loops within loops.",
-    "lstm": "a turn takes 177 µs, of which a product is 69, three sigmoids 23 each and two tanh 13 each, of 32 × 128; "
-    "its adjoint takes 90, of which a product takes 62 and 14 elementwise calls the rest. BLAS runs on one thread. "
-    "PyTorch calls a kernel made for this layer.",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from benchmarks.engines import TITLES, YARDSTICKS
-from benchmarks.goals import EVERYTHING_ELSE, REASONS, Verdict, ratio, verdicts
+from benchmarks.goals import EVERYTHING_ELSE, Verdict, ratio, verdicts
 from benchmarks.measure import Outcome
 from benchmarks.publish import Run
+from benchmarks.reasons import REASONS
 from benchmarks.suites import suite_of
 from benchmarks.table import absences, columns, mebibytes, seconds, times
 from benchmarks.workload import Suite
@@ -77,7 +78,7 @@ def section(run: Run, name: str) -> list[str]:
     notes = [f"{text}." for text in absences(outcomes)]
     worst = max((outcome.differs for outcome in outcomes), default=0.0)
     notes += [f"Largest difference between engines: {worst:.0e} of the largest element."] if worst else []
-    notes += [REASONS[name]] if name in REASONS else []
+    notes += [f"**In the way**: {REASONS[name]}"] if name in REASONS else []
     return [*lines, *(line for note in notes for line in ("", note))]
 
 

@@ -13,6 +13,7 @@ from benchmarks.measure import Figures, Outcome
 from benchmarks.page import page
 from benchmarks.picture import picture
 from benchmarks.publish import Run
+from benchmarks.reasons import REASONS
 from benchmarks.suites import NAMES, suite_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,3 +105,8 @@ def test_the_stored_run_is_one_of_everything() -> None:
     stored = publish.read()
     assert not stored.quick
     assert set(stored.suites) == set(NAMES)
+
+
+def test_every_goal_that_the_stored_run_misses_has_its_reason() -> None:
+    stored = publish.read()
+    assert {name for name in stored.suites if missed(stored.of(name))} <= set(REASONS) <= set(NAMES)
