@@ -105,8 +105,7 @@ def _step(step: Step, plan: Plan, names: dict[int, str], buffers: Sequence[str])
 def _cut(step: Blocks, names: dict[int, str]) -> Cut:
     region = step.region
     sums = tuple(names[output.value.id] for output in region.outputs if output.axis is None)
-    rest = region.rows - (step.blocks - 1) * step.size
-    return Cut(region.rows, step.size, rest, step.blocks, len(step.lanes), region.flat, sums)
+    return Cut(region.rows, step.size, step.last, step.blocks, len(step.lanes), region.flat, sums)
 
 
 def _place(nodes: Sequence[Node]) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradcli.backends.arrays import aligned_bytes, array_in, load
+from gradcli.backends.clocks import Clock, Clocks, around, inside
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
 from gradcli.backends.routes import routed, writers
@@ -29,11 +30,13 @@ Array = np.ndarray[Any, Any]
 
 class Frame:
     """`run(inputs, results)` fills `results`, arrays of the avals of the plan's outputs. Its `arena` may be memory that
-    it shares with frames which run at other times."""
+    it shares with frames which run at other times. Its calls have `clocks` beside them where it is given some."""
 
-    def __init__(self, plan: Plan, workers: int = 1, arena: Array | None = None) -> None:
+    def __init__(self, plan: Plan, workers: int = 1, arena: Array | None = None, clocks: Clocks | None = None) -> None:
         self.plan = plan
         self.workers = workers
+        self.clocks = clocks
+        self.clock: Clock | None = None  # of the step that is bound
         self.arena = aligned_bytes(plan.arena) if arena is None else arena
         self.slots: list[Any] = []
         self.slot: dict[int, int] = {}  # value → the place of its array in `slots`
@@ -45,13 +48,17 @@ class Frame:
                 self.place(node.outs[0], load(node))
         self.routes = writers(routed(plan))
         for number, step in enumerate(plan.steps):
+            self.clock = self.clock_of(number)
+            first = len(self.lines)
             self.bind(step)
             if number in plan.watched:
                 self.lines[-1] = watched(self.lines[-1])
+            if self.clock is not None:
+                self.lines[first:] = [timed(line, self.clock) for line in self.lines[first:]]
             if plan.dead[number]:
                 self.line("drop", None, (), [self.slot[v.id] for v in plan.dead[number]], step.nodes[0])
         own = {k: self.shared[n] for n, k in result_storages(plan)}
-        self.results = [own[k] if k in own else self.copy_out(value) for k, value in enumerate(plan.graph.outputs)]
+        self.results = [own[k] if k in own else self.copy_out(k) for k in range(len(plan.graph.outputs))]
         self.met = [slot for slot, array in enumerate(self.slots) if array is None]
         self.runs = 0
         self.function: Function | None = None
@@ -152,7 +159,7 @@ class Frame:
 
     def bind_made(self, step: Call) -> None:
         node = step.node
-        options: dict[str, Any] = {name: Body(plan, np, load) for name, plan in step.bodies}
+        options: dict[str, Any] = {name: Body(plan, np, load, inside(self.clock, plan)) for name, plan in step.bodies}
         if node.prim.lazy:
             options["wanted"] = step.wanted
         make = partial(node.prim.eval, np, **{**node.params, **options})
@@ -160,7 +167,7 @@ class Frame:
         self.line("make" if len(slots) == 1 else "unpack", make, node.inputs, slots, node)
 
     def bind_region(self, step: Blocks) -> None:
-        lanes = Lanes(step, self.plan, self.arena, self.workers, Frame)
+        lanes = Lanes(step, self.plan, self.arena, self.workers, Frame, self.clock)
         outs = [self.room(output.value) for output in step.region.outputs]
         self.line("hand", lanes.run, step.region.inputs, outs, step.nodes[0])
 
@@ -168,19 +175,23 @@ class Frame:
         from gradcli.backends.loop import loop_of
 
         node = step.node
-        loop = loop_of(step, self.plan, self.arena, self.workers)
+        loop = loop_of(step, self.plan, self.arena, self.workers, self.clock)
         outs = [self.room(out) if read else None for out, read in zip(node.outs, step.wanted, strict=True)]
         first = node.params["consts"] + node.params["carry"]
         sliced = [*self.at(node.inputs[first:]), *(slot for slot in outs[node.params["carry"] :] if slot is not None)]
         loop.keep([self.slots[slot] for slot in sliced if self.slots[slot] is not None])
         self.line("hand", loop.run, node.inputs, outs, node)
 
-    def copy_out(self, value: Value) -> int:
+    def copy_out(self, k: int) -> int:
         """The slot of a result that is copied there at the end."""
         self.slots.append(None)
+        value, copy = self.plan.graph.outputs[k], around(self.clock_of(len(self.plan.steps) + k), _copied)
         node = value.node or (self.plan.graph.nodes[0] if self.plan.graph.nodes else None)
-        self.line("write", _copied, (value,), (len(self.slots) - 1,), node)
+        self.line("write", copy, (value,), (len(self.slots) - 1,), node)
         return len(self.slots) - 1
+
+    def clock_of(self, place: int) -> Clock | None:
+        return None if self.clocks is None else self.clocks.of(place)
 
 
 # ── what a call does ────────────────────────────────────────────────────────────────────────────────────────
@@ -213,6 +224,10 @@ def watched(line: Line) -> Line:
             return call(*operands, **options)
 
     return line._replace(call=watching)
+
+
+def timed(line: Line, clock: Clock) -> Line:
+    return line if line.call is None else line._replace(call=clock.around(line.call))
 
 
 def _overwrite(change: Callable[..., Any], into: int, *operands: Array, out: Array) -> None:

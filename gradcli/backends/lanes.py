@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcli.backends.arrays import aligned_bytes, array_in, bytes_in, packed
+from gradcli.backends.clocks import Clock, Clocks, inside
 from gradcli.backends.crew import share
 from gradcli.plan.plan import Blocks, Plan
 
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 ADDERS = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 
-
-MakeFrame = Callable[..., "Frame"]  # of a plan, workers, and its arena
+MakeFrame = Callable[..., "Frame"]  # of a plan, workers, its arena, and its clocks
 
 
 class Kit:
     """What one thread works with: frames of a whole block and of the rest, and room for a block's sums."""
 
-    def __init__(self, step: Blocks, frame: MakeFrame, room: Array) -> None:
-        self.full = frame(step.full, 1, room[: step.work])
-        self.rest = self.full if step.rest is None else frame(step.rest, 1, room[: step.work])
+    def __init__(self, step: Blocks, frame: MakeFrame, room: Array, clock: Clock | None) -> None:
+        clocks = inside(clock, step.full)
+        self.full = frame(step.full, 1, room[: step.work], clocks)
+        self.adders = adders(step, clocks)
+        self.rest = self.full
+        if step.rest is not None:
+            self.rest = frame(step.rest, 1, room[: step.work], inside(clock, step.rest))
         self.sums = packed(room[step.work :], [value.aval for value in step.sums])
 
 
@@ -34,9 +38,12 @@ class Lanes:
     """`run(ins, outs)`: arrays of the region's inputs and outputs, the latter written to. What else it needs is in the
     arena of the plan that it is a step of; a thread that this plan knows nothing of brings its own kit."""
 
-    def __init__(self, step: Blocks, plan: Plan, arena: Array, workers: int, frame: MakeFrame) -> None:
+    def __init__(
+        self, step: Blocks, plan: Plan, arena: Array, workers: int, frame: MakeFrame, clock: Clock | None = None
+    ) -> None:
         region = step.region
         self.step = step
+        self.clock = clock
         self.rooms = [bytes_in(arena, plan, storage) for storage in step.kits]
         self.partials = [
             [array_in(arena, plan.storages[n].place, value.aval) for n, value in zip(lane, step.sums, strict=True)]
@@ -50,7 +57,7 @@ class Lanes:
         outs = [(k, output.axis) for k, output in enumerate(region.outputs)]
         self.written = [(k, _lead(axis)) for k, axis in outs if axis is not None]
         self.summed = [k for k, axis in outs if axis is None]
-        self.adders = [ADDERS[output.how] for output in region.outputs if output.axis is None]
+        self.adders = adders(step, inside(clock, step))
 
     def run(self, ins: Sequence[Array], outs: Sequence[Array]) -> None:
         given: list[Any] = [*ins]
@@ -70,7 +77,7 @@ class Lanes:
         kit = self.kits.get(worker)
         if kit is None:
             room = self.rooms[worker] if worker < len(self.rooms) else aligned_bytes(self.step.kit)
-            kit = self.kits[worker] = Kit(self.step, self.frame, room)
+            kit = self.kits[worker] = Kit(self.step, self.frame, room, self.clock)
         size, rows = self.step.size, self.step.region.rows
         totals = [outs[k] for k in self.summed] if number == 0 else self.partials[number - 1]
         given, targets = list(ins), list(outs)
@@ -90,9 +97,15 @@ class Lanes:
                 for k, part in zip(self.summed, kit.sums, strict=True):
                     targets[k] = part
             else:
-                for add, total, part in zip(self.adders, totals, kit.sums, strict=True):
+                for add, total, part in zip(kit.adders, totals, kit.sums, strict=True):
                     add(total, part, out=total)
             yield
+
+
+def adders(step: Blocks, clocks: Clocks | None) -> list[Callable[..., Any]]:
+    """What adds up each output that is a sum."""
+    plain = [ADDERS[output.how] for output in step.region.outputs if output.axis is None]
+    return [*plain] if clocks is None else [clocks.of(-1 - k).around(add) for k, add in enumerate(plain)]
 
 
 class InOrder:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcli.backends.arrays import array_in, bytes_in, empty, load
+from gradcli.backends.clocks import Clock, Clocks, around, inside
 from gradcli.backends.counting import counting
 from gradcli.backends.lanes import Lanes
 from gradcli.backends.program import Body, refused
@@ -46,7 +47,13 @@ class Loop:
     """`run(ins, outs)`: arrays of the loop's operands, and of its results; None for those that nobody reads."""
 
     def __init__(
-        self, step: Turns, spare: Sequence[Array | None], ends: Sequence[Array | None], room: Array, workers: int
+        self,
+        step: Turns,
+        spare: Sequence[Array | None],
+        ends: Sequence[Array | None],
+        room: Array,
+        workers: int,
+        clocks: Clocks | None = None,
     ) -> None:
         self.node, params = step.node, step.node.params
         self.turns: int = params["turns"]
@@ -63,10 +70,15 @@ class Loop:
         targets += [f"k{k}" for k in range(len(outputs) - self.carry)]
         row = [*names[not self.counts : 1], *names[1 + self.consts :], *targets]
         head = [f"def loop(rows, {', '.join(names[1 : 1 + self.consts])}):", f"    for {', '.join(row)}, in rows:"]
-        self.source = _Source(step.body, names, targets, room, workers, given=names[1 : 1 + self.consts])
+        self.source = _Source(step.body, names, targets, room, workers, names[1 : 1 + self.consts], clocks)
         self.call = self.source.compiled("loop", head)
-        self.running = _Running.of(step)
-        self.counting = counting(step) if self.running is None else None
+        running = _Running.of(step)
+        self.running: Callable[..., Any] | None = None if running is None else running.run
+        self.counting = counting(step) if running is None else None
+        if running is not None and clocks is not None:
+            self.running = clocks.of(0).around(running.run, self.turns)
+        if self.counting is not None and clocks is not None:
+            self.counting.call = clocks.whole.around(self.counting.call)
 
     def run(self, ins: Sequence[Array], outs: Sequence[Array | None]) -> None:
         """Raises ModelError with the place of the step that refuses its data, or finds no memory (exit 3)."""
@@ -78,7 +90,7 @@ class Loop:
                 np.copyto(end, first)  # type: ignore[arg-type]  # there is one
             return
         if self.running is not None:
-            self.running.run(ins, histories[0], ends[0])
+            self.running(ins, histories[0], ends[0])
         elif self.counting is None or not self.counting.run(ins, outs):
             self.run_turns(ins, ends, histories, stacks)
 
@@ -193,11 +205,14 @@ class _Source:
         arena: Array,
         workers: int,
         given: Sequence[str],
+        clocks: Clocks | None,
     ) -> None:
         from gradcli.backends import frame
 
         self.plan, self.arena, self.workers, self.frame = plan, arena, workers, frame
-        self.scope: dict[str, Any] = {"copyto": np.copyto, "asarray": np.asarray}
+        self.clocks = clocks
+        self.clock: Clock | None = None  # of the step that is added
+        self.scope: dict[str, Any] = {"asarray": np.asarray}
         self.names = {value.id: name for value, name in zip(plan.graph.inputs, names, strict=True)}
         self.rooms = {n: targets[place] for n, place in frame.result_storages(plan)}
         self.rooms |= {n: names[each.place] for n, each in enumerate(plan.storages) if each.kind == "carry"}
@@ -210,12 +225,14 @@ class _Source:
                 self.name(node.outs[0], load(node))
         self.routes = writers(routed(plan))
         for number, step in enumerate(plan.steps):
+            self.clock = self.clock_of(number)
             self.add(step)
             for value in plan.dead[number]:
                 self.line(f"{self.names[value.id]} = None", step.nodes[0])
         for k in plan.copied:
             value = plan.graph.outputs[k]
-            self.line(f"copyto({targets[k]}, {self.names[value.id]})", value.node)
+            copy = self.hold("f", around(self.clock_of(len(plan.steps) + k), np.copyto))
+            self.line(f"{copy}({targets[k]}, {self.names[value.id]})", value.node)
 
     def compiled(self, name: str, head: Sequence[str]) -> Callable[..., None]:
         lines = [head[0], *(" " * 4 + line for line in self.before), *head[1:]]
@@ -241,6 +258,13 @@ class _Source:
         name = f"{kind}{len(self.scope)}"
         self.scope[name] = thing
         return name
+
+    def called(self, call: Callable[..., Any]) -> str:
+        """The name of what the step calls, with its clock where it has one."""
+        return self.hold("f", around(self.clock, call))
+
+    def clock_of(self, place: int) -> Clock | None:
+        return None if self.clocks is None else self.clocks.of(place)
 
     def name(self, value: Value, array: Array | None = None) -> str:
         """The name of a value: of an array that stays, or of what each turn makes."""
@@ -285,7 +309,7 @@ class _Source:
             self.name(node.outs[0], look(*arrays))
             return
         operands = self.read(node.inputs)
-        made = f"{self.name(node.outs[0])} = {self.hold('f', look)}({operands})"
+        made = f"{self.name(node.outs[0])} = {self.called(look)}({operands})"
         if is_registered(node.prim) and all(self.names[value.id] in self.given for value in node.inputs):
             self.given.add(self.names[node.outs[0].id])
             self.before.append(made)
@@ -298,14 +322,14 @@ class _Source:
         write = self.routes.get(node) or self.frame.writer(step, packed=True)
         out = self.room(node.outs[0])
         out = out if in_order(write) else f"out={out}"
-        self.line(f"{self.hold('f', write)}({operands}{', ' if operands else ''}{out})", node)
+        self.line(f"{self.called(write)}({operands}{', ' if operands else ''}{out})", node)
 
     def add_made(self, step: Call) -> None:
         node = step.node
-        options: dict[str, Any] = {name: Body(plan, np, load) for name, plan in step.bodies}
+        options: dict[str, Any] = {name: Body(plan, np, load, inside(self.clock, plan)) for name, plan in step.bodies}
         if node.prim.lazy:
             options["wanted"] = step.wanted
-        made = f"{self.hold('f', partial(node.prim.eval, np, **{**node.params, **options}))}({self.read(node.inputs)})"
+        made = f"{self.called(partial(node.prim.eval, np, **{**node.params, **options}))}({self.read(node.inputs)})"
         names = [self.name(out) for out in node.outs]
         if len(names) == 1:
             self.line(f"{names[0]} = asarray({made})", node)
@@ -316,21 +340,21 @@ class _Source:
         outs = [output.value for output in step.region.outputs]
         for value in outs:
             self.room(value)
-        run = self.hold("f", Lanes(step, self.plan, self.arena, self.workers, self.frame.Frame).run)
-        self.line(f"{run}(({self.read(step.region.inputs)},), ({self.read(outs)},))", step.nodes[0])
+        lanes = Lanes(step, self.plan, self.arena, self.workers, self.frame.Frame, self.clock)
+        self.line(f"{self.called(lanes.run)}(({self.read(step.region.inputs)},), ({self.read(outs)},))", step.nodes[0])
 
     def add_loop(self, step: Turns) -> None:
-        loop = loop_of(step, self.plan, self.arena, self.workers)
+        loop = loop_of(step, self.plan, self.arena, self.workers, self.clock)
         wanted = [out for out, read in zip(step.node.outs, step.wanted, strict=True) if read]
         for value in wanted:
             self.room(value)
         outs = "".join(f"{self.names[out.id] if read else None}, " for out, read in
                        zip(step.node.outs, step.wanted, strict=True))  # fmt: skip
         ins = "".join(f"{self.names[value.id]}, " for value in step.node.inputs)
-        self.line(f"{self.hold('f', loop.run)}(({ins}), ({outs}))", step.node)
+        self.line(f"{self.called(loop.run)}(({ins}), ({outs}))", step.node)
 
 
-def loop_of(step: Turns, plan: Plan, arena: Array, workers: int) -> Loop:
+def loop_of(step: Turns, plan: Plan, arena: Array, workers: int, clock: Clock | None = None) -> Loop:
     """A loop with its memory, in the arena of the plan that it is a step of."""
     carries = step.node.outs[: step.node.params["carry"]]
 
@@ -339,7 +363,7 @@ def loop_of(step: Turns, plan: Plan, arena: Array, workers: int) -> Loop:
         return [None if at is None else array_in(arena, at, v.aval) for at, v in zip(places, carries, strict=True)]
 
     room = arena[:0] if step.room is None else bytes_in(arena, plan, step.room)
-    return Loop(step, arrays(step.spare), arrays(step.ends), room, workers)
+    return Loop(step, arrays(step.spare), arrays(step.ends), room, workers, inside(clock, step.body))
 
 
 __all__ = ["Frame", "Loop", "loop_of"]

@@ -19,6 +19,7 @@ from gradcli.record import replace
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError
 
 if TYPE_CHECKING:
+    from gradcli.backends.clocks import Clocks
     from gradcli.plan.plan import Plan
 
     Array = np.ndarray[Any, Any]
@@ -26,20 +27,22 @@ if TYPE_CHECKING:
 NOTHING = nullcontext()
 
 
-def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
+def run(plan: Plan, inputs: Sequence[Any], workers: int = 1, clocks: Clocks | None = None) -> list[Array]:
     """The results of a plan for arrays of the shapes and dtypes of its inputs; they are the caller's own.
 
     The plan keeps its frames, so that a second run allocates nothing but its results; calls at the same time, from
     several threads, take frames of their own. Where a step that is watched overflows or underflows, `plan.otherwise`
-    runs, in memory of its own. Raises ModelError where an operator refuses the data (exit 2) or memory runs out
-    (exit 3).
+    runs, in memory of its own. With `clocks` the same runs in frames of theirs. Raises ModelError where an operator
+    refuses the data (exit 2) or memory runs out (exit 3).
     """
-    frames: list[Frame | Scalars] = plan.compiled.setdefault(f"numpy:{workers}", [])
+    frames: list[Frame | Scalars] = (
+        plan.compiled.setdefault(f"numpy:{workers}", []) if clocks is None else clocks.frames
+    )
     try:
         try:
             frame = frames.pop()
         except IndexError:
-            frame = scalars(plan) or Frame(plan, workers)
+            frame = scalars(plan, clocks) or Frame(plan, workers, clocks=clocks)
         results = [empty(value) for value in plan.graph.outputs]
         with np.errstate(all="ignore"), ONE_THREAD if plan.blas else NOTHING:
             frame.run([array if type(array) is np.ndarray else _here(array) for array in inputs], results)
@@ -56,7 +59,7 @@ def run(plan: Plan, inputs: Sequence[Any], workers: int = 1) -> list[Array]:
         return results
     del frame, results  # memory that the other plan may need
     frames.clear()
-    return run(plan.otherwise, inputs, workers)
+    return run(plan.otherwise, inputs, workers, None if clocks is None else clocks.give_up())
 
 
 def _with_need(error: Exception, plan: Plan) -> Exception:

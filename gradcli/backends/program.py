@@ -11,6 +11,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from gradcli.backends.clocks import Clock, Clocks, inside
 from gradcli.ir.graph import Node
 from gradcli.ir.primitive import DataError
 from gradcli.plan.flat import FlatPlan, Step, span_of
@@ -41,18 +42,18 @@ class Program(NamedTuple):
 class Body:
     """The graph that a node holds, ready to run: what its `eval` calls once, or turn by turn."""
 
-    def __init__(self, plan: FlatPlan, xp: Any, load: Callable[[Node], Any]) -> None:
+    def __init__(self, plan: FlatPlan, xp: Any, load: Callable[[Node], Any], clocks: Clocks | None = None) -> None:
         from gradcli.backends.straight import straight
 
         self.inputs, self.outputs = plan.graph.inputs, plan.graph.outputs
-        program = compile_plan(plan, xp, load)
+        program = compile_plan(plan, xp, load, clocks)
         self.run = straight(program, xp) or (lambda arrays: execute(program, arrays, xp))
 
     def __call__(self, arrays: Sequence[Any]) -> Sequence[Any]:
         return self.run(arrays)
 
 
-def compile_plan(plan: FlatPlan, xp: Any, load: Callable[[Node], Any]) -> Program:
+def compile_plan(plan: FlatPlan, xp: Any, load: Callable[[Node], Any], clocks: Clocks | None = None) -> Program:
     """The program of a plan on the namespace `xp`; `load` gives the array of a constant, which nobody writes to."""
     slots: list[Any] = [None] * plan.n_slots
     for slot, node in plan.constants:
@@ -60,7 +61,10 @@ def compile_plan(plan: FlatPlan, xp: Any, load: Callable[[Node], Any]) -> Progra
     return Program(
         tuple(slots),
         plan.inputs,
-        tuple(_instruction(step, xp, load) for step in plan.steps),
+        tuple(
+            _instruction(step, xp, load, None if clocks is None else clocks.of(number))
+            for number, step in enumerate(plan.steps)
+        ),
         tuple((result.slot, result.copied) for result in plan.results),
     )
 
@@ -109,9 +113,9 @@ def refused(error: Exception, node: Node | None) -> Exception:
     )
 
 
-def _instruction(step: Step, xp: Any, load: Callable[[Node], Any]) -> Instruction:
+def _instruction(step: Step, xp: Any, load: Callable[[Node], Any], clock: Clock | None) -> Instruction:
     node, prim = step.node, step.node.prim
-    bodies = {name: Body(plan, xp, load) for name, plan in step.bodies}
+    bodies = {name: Body(plan, xp, load, inside(clock, plan)) for name, plan in step.bodies}
     call: Callable[..., Any]
     if prim.kind == "elementwise" and prim.ufunc is not None and not node.params:
         call = getattr(xp, prim.ufunc)
@@ -123,6 +127,7 @@ def _instruction(step: Step, xp: Any, load: Callable[[Node], Any]) -> Instructio
     elif len(node.outs) == 1 and not node.outs[0].rank:
         call = _array_of(call, xp.asarray)  # NumPy gives scalars, which are no arrays: not writable, without `out=`
     out = step.outs[0] if len(step.outs) == 1 else step.outs
+    call = call if clock is None else clock.around(call)
     return Instruction(call, _fetch(step.ins), step.ins, out, step.into, step.dead, node)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradcli.backends.arrays import load
+from gradcli.backends.clocks import Clocks, around
 from gradcli.backends.frame import Frame
 from gradcli.backends.numbers import REFUSED, Line, is_number, rule
 from gradcli.backends.script import OFTEN
@@ -28,19 +29,20 @@ CHUNK = 2_000  # operators of a function, which is made in about 10 ms
 PACE = 32  # runs, after which all chunks are functions
 
 
-def scalars(plan: Plan) -> Scalars | None:
+def scalars(plan: Plan, clocks: Clocks | None = None) -> Scalars | None:
     """The program of a plan of numbers of f64 alone; None of any other."""
     values = [*plan.graph.inputs, *(out for node in plan.graph.nodes for out in node.outs)]
     if plan.watched or not plan.steps or not all(map(is_number, values)):
         return None
-    return Scalars(plan) if all(isinstance(step, Call) and rule(step.node) for step in plan.steps) else None
+    return Scalars(plan, clocks) if all(isinstance(step, Call) and rule(step.node) for step in plan.steps) else None
 
 
 class Scalars:
-    """`run(inputs, results)`, as a `Frame` has it."""
+    """`run(inputs, results)`, as a `Frame` has it; of `clocks` one stands beside all its operators."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.runs = plan, 0
+    def __init__(self, plan: Plan, clocks: Clocks | None) -> None:
+        self.plan, self.clocks, self.runs = plan, clocks, 0
+        self.clock = None if clocks is None else clocks.whole
         self.frame: Frame | None = None  # for numbers that Python refuses
         self.slot: dict[int, int] = {}  # value → its place in the list
         self.start: list[Any] = []
@@ -53,7 +55,9 @@ class Scalars:
         self.inputs = [self.slot[value.id] for value in plan.graph.inputs]
         self.results = [self.slot[value.id] for value in plan.graph.outputs]
         chunks = [code[at : at + CHUNK] for at in range(0, len(code), CHUNK)]
-        self.parts: list[Callable[[list[Any]], None]] = [partial(_one_by_one, chunk) for chunk in chunks]
+        self.parts: list[Callable[[list[Any]], None]] = [
+            around(self.clock, partial(_one_by_one, chunk)) for chunk in chunks
+        ]
         self.left = list(enumerate(chunks))  # those that are no functions yet
         self.pace = 1 + len(chunks) // PACE
         self.last = {slot: k for k, chunk in enumerate(chunks) for _, ins, _ in chunk for slot in ins}
@@ -85,12 +89,12 @@ class Scalars:
         self.runs += 1
         if self.runs >= OFTEN and self.left:
             for k, chunk in self.left[: self.pace]:
-                self.parts[k] = self.function(k, chunk)
+                self.parts[k] = around(self.clock, self.function(k, chunk))
             del self.left[: self.pace]
 
     def run_arrays(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
         if self.frame is None:
-            self.frame = Frame(self.plan)
+            self.frame = Frame(self.plan, clocks=self.clocks)
         self.frame.run(inputs, results)
 
     def function(self, k: int, chunk: Sequence[Line]) -> Callable[[list[Any]], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcli.record import record
+from gradcli.record import field, record
 from gradcli.syntax.diagnostics import Diagnostic
 
 
@@ -80,6 +80,10 @@ class Bench:
 
 # ── profiles ────────────────────────────────────────────────────────────────────────────────────────────────
 
+MIXED = "mixed"
+LOOP = "loop"  # among operators: what a loop takes by itself
+FAR = 0.3  # of a peak, below which something else is what takes the time
+
 
 @record
 class Peaks:
@@ -88,17 +92,18 @@ class Peaks:
     bandwidth: float
     flops: dict[str, float]
 
-    def least(self, flops: int, moved: int, dtype: str) -> float:
-        """The seconds that so much work takes at these peaks."""
+    def least(self, flops: int, moved: int, dtype: str) -> tuple[float, float]:
+        """The seconds that so much work takes at these peaks, of memory and of arithmetic; the longer one counts."""
         most = self.flops.get(dtype)
-        return max(moved / self.bandwidth, flops / most if most else 0.0)
+        return moved / self.bandwidth, flops / most if most else 0.0
 
 
 @record
 class Figures:
     """What a line or a step cost in one run: by direction (`forward`, `backward`, `tangent`), and what it did.
 
-    `least` is the time that this takes at the machine's peaks.
+    `least` is the time that this takes at the machine's peaks, `in_memory` what of it is bound by memory. `operators`
+    are the seconds and the calls of each.
     """
 
     seconds: dict[str, float]
@@ -106,6 +111,8 @@ class Figures:
     flops: int
     bytes: int
     least: float
+    in_memory: float = 0.0
+    operators: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -121,6 +128,13 @@ class Figures:
         """The share of the machine's peak; above 1 where caches are faster than memory."""
         return self.least / self.total if self.total > 0 and self.least > 0 else None
 
+    @property
+    def bound(self) -> str | None:
+        """What keeps it from being faster: `memory`, or `flops`; None far below the machine's peaks."""
+        if (self.peak or 0.0) < FAR:
+            return None
+        return "memory" if 2 * self.in_memory >= self.least else "flops"
+
 
 @record
 class ProfiledLine:
@@ -135,15 +149,21 @@ class ProfiledLine:
 
 @record
 class ProfiledStep:
-    """One step of the plan, in its order, with the steps of its loops behind it, one level `deeper` each."""
+    """One step of the plan, in its order, with the steps of its blocks and loops behind it, one level `deeper` each.
+
+    `name` is its number as `show --stage plan` has it, `direction` is `mixed` where there are several. `figures` are
+    those of the step by itself (of blocks there are none), `within` those with all that it runs in turn.
+    """
 
     number: int
+    name: str
     label: str
     direction: str
     file: str
     line: int
     deeper: int
     figures: Figures
+    within: Figures
 
 
 @record

@@ -7,36 +7,59 @@ bytes moved it takes no less than `max(f / operations a second, m / bytes a seco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from gradcli.facts.measure import Peaks
 from gradcli.ir.aval import NUMPY_NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 
 BLOCK = 1 << 25  # bytes that are copied: more than caches hold
 SIDE = {"f32": 1024, "f64": 768}  # of a product's matrices
 SECONDS = 0.25  # for each figure
 
 
-def measure(dtypes: Iterable[str], memory: int | None = None) -> Peaks:
-    """The peaks, with products in those of the `dtypes` that BLAS has, on as many threads as it uses now."""
+def measure(dtypes: Iterable[str], memory: int | None = None, threads: int = 1) -> Peaks:
+    """The peaks of so many threads, with products in those of the `dtypes` that BLAS has."""
     import numpy as np
 
-    count = min(BLOCK, BLOCK if memory is None else max(memory // 4, 1 << 16)) // 8
-    source, target = np.ones(count), np.zeros(count)
-    bandwidth = 16 * count / _fastest(lambda: np.copyto(target, source))
-    found: dict[str, float] = {}
-    for dtype in sorted({*dtypes} & {*SIDE}):
-        side = SIDE[dtype]
-        a = np.full((side, side), 0.5, NUMPY_NAMES[dtype])
-        out = np.empty_like(a)
-        found[dtype] = 2 * side**3 / _fastest(partial(np.matmul, a, a, out=out))
+    from gradcli.backends.threads import ONE_THREAD
+
+    count = min(BLOCK, BLOCK if memory is None else max(memory // 4, 1 << 16)) // (8 * threads)
+    source, target = np.ones((threads, count)), np.zeros((threads, count))
+    with ONE_THREAD:
+        bandwidth = 16 * source.size / _fastest(lambda k: np.copyto(target[k], source[k]), threads)
+        found: dict[str, float] = {}
+        for dtype in sorted({*dtypes} & {*SIDE}):
+            side = SIDE[dtype]
+            a = np.full((side, side), 0.5, NUMPY_NAMES[dtype])
+            outs = np.empty((threads, side, side), a.dtype)
+            seconds = _fastest(partial(_multiply, a, outs), threads)
+            found[dtype] = 2 * side**3 * threads / seconds
     return Peaks(bandwidth, found)
 
 
-def _fastest(run: Callable[[], object]) -> float:
-    """The seconds of the fastest of several runs, three at least."""
+def _multiply(a: Array, outs: Array, k: int) -> None:
+    import numpy as np
+
+    np.matmul(a, a, out=outs[k])
+
+
+def _fastest(work: Callable[[int], object], threads: int) -> float:
+    """The seconds of the fastest of several runs, three at least; `work(k)` is what thread k does."""
+    from gradcli.backends.crew import share
+
+    def lane(k: int, worker: int) -> Iterator[None]:
+        work(k)
+        yield
+
+    run = partial(share, lane, threads, threads)
     run()
     best, begun, count = float("inf"), perf_counter(), 0
     while count < 3 or perf_counter() - begun < SECONDS:

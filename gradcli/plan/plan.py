@@ -106,6 +106,11 @@ class Blocks:
     def blocks(self) -> int:
         return sum(map(len, self.lanes))
 
+    @property
+    def last(self) -> int:
+        """Rows of the last block."""
+        return self.region.rows - (self.blocks - 1) * self.size
+
 
 @record(eq=False)
 class Turns:

@@ -7,18 +7,24 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any, TextIO
 
-from gradcli.facts.measure import Figures, Profile, ProfiledLine, ProfiledStep
+from gradcli.facts.measure import LOOP, Figures, Profile, ProfiledLine, ProfiledStep
 from gradcli.report.benches import heading, spread_json
 from gradcli.report.document import list_of, text
 from gradcli.report.forms import as_json
 from gradcli.report.layout import GAP, INDENT, NARROWEST, Cell, Grid, Page
 from gradcli.report.signs import CUT, columns, printable
 from gradcli.report.units import count, digits, duration, right, share, size
+from gradcli.syntax.diagnostics import listed
 
 DIRECTIONS = ("forward", "backward", "tangent")
 # Columns that a narrow terminal does without.
-FIRST_TO_GO = ("flop/B", "bytes", "flops", "forward", "direction", "backward", "of peak", "share", "turns")
+FIRST_TO_GO = ("flop/B", "bytes", "flops", "forward", "direction", "backward", "turns", "calls", "of peak", "share")
 SOURCE, LABEL = 24, 20  # columns that the text of a line, of a step has at least, before others go
+BOUND = {"memory": "memory", "flops": "arithmetic"}
+WORTH_SAYING = 0.15  # of the time of a line: operators that are named
+SMALL = 10e-6  # seconds: operators that take less mostly take being called
+NUMBER = 200e-9  # seconds: no call of NumPy takes less
+MOSTLY = 0.75  # of a run
 NUMBERS = 1  # column from which all but the last end below each other
 
 
@@ -52,10 +58,33 @@ def gap(width: int | None) -> int:
 
 def about(found: Profile) -> Iterator[str]:
     """How long a run takes, of how many it is the median, and what the machine reaches."""
-    stepwise = f"step by step {duration(found.stepwise)} in {len(found.steps)} steps"
-    yield f"a run takes {duration(found.seconds.median)} (median of {found.rounds}), {stepwise}"
+    steps = sum(not step.deeper for step in found.steps)
+    own = f"its {steps} steps {duration(found.stepwise)}" if steps != 1 else f"its step {duration(found.stepwise)}"
+    calling = ", the rest calls them" if found.stepwise < MOSTLY * found.seconds.median else ""
+    yield f"a run takes {duration(found.seconds.median)} (median of {found.rounds}), {own}{calling}"
     products = "".join(f", {count(rate)}flop/s in {dtype} products" for dtype, rate in found.peaks.flops.items())
     yield f"peaks, measured here: {size(found.peaks.bandwidth)}/s of memory{products}"
+    if found.lines and found.stepwise:
+        yield most(found)
+
+
+def most(found: Profile) -> str:
+    """`most of it: line 4, 83 %, in matmul: bound by arithmetic, at 87 % of its peak`"""
+    line = max(found.lines, key=lambda line: line.figures.total)
+    figures = line.figures
+    place = f"line {_place(found, line.file, line.line)}" if line.line else "what no line asked for"
+    ranked = sorted(figures.operators.items(), key=lambda one: -one[1][0])
+    names = [name for name, (seconds, _) in ranked if seconds >= WORTH_SAYING * figures.total][:3]
+    head = f"most of it: {place}, {share(figures.total / found.stepwise)}"
+    if names[:1] == [LOOP]:
+        return f"{head}: the loop itself, whose turns do little"
+    head += f", in {listed(names)}" if names else ""
+    if figures.bound is not None:
+        return f"{head}: bound by {BOUND[figures.bound]}, at {share(figures.peak or 0.0)} of its peak"
+    each = figures.total / max(sum(calls for _, calls in figures.operators.values()), 1)
+    if each >= SMALL:
+        return f"{head}: bound by what it computes"
+    return f"{head}: {'single numbers' if each < NUMBER else 'small arrays'}, {duration(each)} a call"
 
 
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,17 +103,17 @@ def lines_grid(found: Profile) -> Grid:
 
 
 def steps_grid(found: Profile) -> Grid:
-    """One row for each step of the plan, those of a loop's body indented below it."""
+    """One row for each step of the plan; what a loop or blocks run stands indented below, and is counted there, too."""
     looped = any(step.figures.calls != 1 for step in found.steps)
     mixed = len({step.direction for step in found.steps}) > 1
     rows = []
     for step in found.steps:
         place = _place(found, step.file, step.line)
-        turns = [f"×{step.figures.calls}" if step.figures.calls != 1 else ""] if looped else []
+        calls = [f"×{step.figures.calls}" if step.figures.calls != 1 else ""] if looped else []
         way = [step.direction] if mixed else []
         label = "  " * step.deeper + step.label
-        rows.append([str(step.number), *_cells(step.figures, found, apart=False), *turns, *way, place, label])
-    tail = [*(["turns"] if looped else []), *(["direction"] if mixed else []), "line", "what"]
+        rows.append([step.name, *_cells(step.within, found, apart=False), *calls, *way, place, label])
+    tail = [*(["calls"] if looped else []), *(["direction"] if mixed else []), "line", "what"]
     return _grid(["step", *_titles(found, apart=False), *tail], rows)
 
 
@@ -114,7 +143,7 @@ def _cells(figures: Figures, found: Profile, *, apart: bool = True) -> list[str]
         count(figures.flops) if figures.flops else "",
         size(figures.bytes) if figures.bytes else "",
         digits(figures.intensity) if figures.intensity else "",
-        share(figures.peak) if figures.peak is not None else "",
+        "" if figures.peak is None else f"{share(figures.peak)} {figures.bound or ''}".rstrip(),
     ]
 
 
@@ -158,7 +187,7 @@ def _cut(text: str, width: int) -> str:
 # ── for programs ────────────────────────────────────────────────────────────────────────────────────────────
 
 LINE_KEYS = ("file", "line", "text", "turns")
-STEP_KEYS = ("number", "label", "direction", "file", "line", "deeper")
+STEP_KEYS = ("number", "name", "label", "direction", "file", "line", "deeper")
 
 
 def document(found: Profile) -> str:
@@ -173,7 +202,7 @@ def document(found: Profile) -> str:
         f'"seconds": {text(spread_json(found.seconds))}, "stepwise": {text(found.stepwise)}',
         f'"peaks": {text({"bandwidth": found.peaks.bandwidth, "flops": found.peaks.flops})}',
         f'"lines": {list_of(text(_record(line, LINE_KEYS)) for line in found.lines)}',
-        f'"steps": {list_of(text(_record(step, STEP_KEYS)) for step in found.steps)}',
+        f'"steps": {list_of(text(_step_record(step)) for step in found.steps)}',
         f'"notes": {text([as_json(note) for note in found.notes])}',
     ]
     return "{" + ",\n ".join(lines) + "}\n"
@@ -184,8 +213,12 @@ def _record(row: ProfiledLine | ProfiledStep, keys: Sequence[str]) -> dict[str, 
     head = {key: getattr(row, key) for key in keys} | {"seconds": figures.total}
     return head | {name: figures.seconds.get(name, 0.0) for name in DIRECTIONS} | {
         "calls": figures.calls, "flops": figures.flops, "bytes": figures.bytes, "intensity": figures.intensity,
-        "peak": figures.peak,
+        "peak": figures.peak, "bound": figures.bound,
     }  # fmt: skip
+
+
+def _step_record(step: ProfiledStep) -> dict[str, Any]:
+    return _record(step, STEP_KEYS) | {"within": step.within.total}
 
 
 def as_csv(found: Profile, by: str) -> str:
@@ -196,11 +229,12 @@ def as_csv(found: Profile, by: str) -> str:
     rows: list[dict[str, Any]] = (
         [_record(line, LINE_KEYS) for line in found.lines]
         if by == "line"
-        else [_record(step, STEP_KEYS) for step in found.steps]
+        else [_step_record(step) for step in found.steps]
     )
     out = io.StringIO()
     keys = [*(LINE_KEYS if by == "line" else STEP_KEYS), "seconds", *DIRECTIONS, "calls", "flops", "bytes"]
-    writer = csv.DictWriter(out, [*keys, "intensity", "peak"], lineterminator="\n")
+    keys += ["intensity", "peak", "bound", *(["within"] if by == "step" else [])]
+    writer = csv.DictWriter(out, keys, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

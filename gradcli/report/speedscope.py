@@ -1,7 +1,8 @@
 """A profile for https://www.speedscope.app: one run as a flame graph, in its file format, of the kind `evented`.
 
 Steps stand one after the other as the plan has them, each below its line, that below its direction; a loop's steps
-below the loop, all turns together. The time is that of the medians, so its sum is `stepwise`.
+below the loop, all turns together. What runs by blocks stands below these, all blocks together. The time is that of the
+medians, so its sum is `stepwise`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gradcli.facts.measure import Profile, ProfiledStep
+from gradcli.facts.measure import MIXED, Profile, ProfiledStep
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
@@ -35,12 +36,14 @@ def document(found: Profile, version: str) -> str:
     frames, events = Frames(), []
     texts = {(line.file, line.line): line.text for line in found.lines}
     stack: list[int] = []
-    above: list[list[int]] = []  # of each level, the stack that its steps stand on
+    above: list[tuple[list[int], str]] = []  # of each level, the stack that its steps stand on, and their direction
     now = 0.0
     for step in found.steps:
         del above[step.deeper :]
-        wanted = [*(above[-1] if above else [frames.of(step.direction)]), *_own(step, texts, frames)]
-        above.append(wanted)
+        below, direction = above[-1] if above else ([], MIXED)
+        way = [frames.of(step.direction)] if MIXED == direction != step.direction else []
+        wanted = [*below, *way, *_own(step, texts, frames)]
+        above.append((wanted, step.direction))
         shared = next((k for k, (a, b) in enumerate(zip(stack, wanted, strict=False)) if a != b), -1)
         shared = min(len(stack), len(wanted)) if shared < 0 else shared
         if len(wanted) <= len(stack) and shared == len(wanted):
@@ -62,9 +65,11 @@ def document(found: Profile, version: str) -> str:
 
 
 def _own(step: ProfiledStep, texts: dict[tuple[str, int], str], frames: Frames) -> list[int]:
-    """The frames of a step below what it stands on: its line, and itself."""
-    turns = f" ×{step.figures.calls}" if step.figures.calls > 1 else ""
-    label = frames.of(f"{step.label}{turns}", step.file, step.line)
+    """The frames of a step below what it stands on: its line, and itself; of blocks of several lines no line."""
+    calls = f" ×{step.figures.calls}" if step.figures.calls > 1 else ""
+    if not step.figures.seconds:
+        return [frames.of(f"{step.name}: {step.label}{calls}")]
+    label = frames.of(f"{step.label}{calls}", step.file, step.line)
     if not step.line:
         return [label]
     text = texts.get((step.file, step.line), "")
