@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from statistics import median
 from time import perf_counter
 from timeit import repeat
 from typing import Any, NamedTuple
@@ -24,8 +25,8 @@ from gradcli.plan.flat import FlatPlan
 from gradcli.plan.flat import Step as FlatStep
 from gradcli.plan.plan import Blocks, Call, Plan, Step, Turns
 
-EMPTY, TIMES = 400, 7  # calls that do little, to measure a clock, and how often that is done
-MOST, LONG = 20, 0.1  # runs, or seconds of them, with and without clocks, to see what these take among other calls
+EMPTY, TIMES = 400, 21  # calls that do little, to measure a clock, and how often that is done
+MOST, LONG = 100, 0.2  # runs, or seconds of them, with and without clocks, to see what these take among other calls
 TYPICAL = (0.5, 1.5)  # numbers, one of which every operator takes
 LEAST, HIGHEST = 0.5, 4.0  # times what they take alone
 GIVEN_UP = "a quicker way, given up: it overflows or underflows"
@@ -282,7 +283,7 @@ def _number_cost(name: str, flags: tuple[bool, ...], made: Rule) -> float:
 
 def clock_costs() -> tuple[float, float]:
     """How much longer a call seems with a clock around it, and how much longer it is beside that, for the caller."""
-    seen, whole = min(_costs() for _ in range(TIMES))
+    seen, whole = map(median, zip(*(_costs() for _ in range(TIMES)), strict=True))
     return seen, max(whole - seen, 0.0)
 
 

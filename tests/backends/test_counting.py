@@ -11,6 +11,7 @@ import pytest
 from gradcli import opening
 from gradcli.backends import loop as loops
 from gradcli.backends.counting import AT_ONCE, counting
+from gradcli.backends.routes import forget_scratch
 from gradcli.engine import Machine, plan_of, run_plan
 from gradcli.plan.plan import Plan, Turns
 from gradcli.request import ModelFile, Request
@@ -78,6 +79,7 @@ def test_a_long_loop_takes_the_memory_of_its_plan() -> None:
     _, prepared = opening.prepare(ModelFile(text=text, name="m.net"), request)
     plan = plan_of(derive_request(prepared, request).graph, Machine(threads=1))
     inputs = [np.array(0.5)]
+    forget_scratch()
     tracemalloc.start()
     try:
         run_plan(plan, inputs, Machine(threads=1))
