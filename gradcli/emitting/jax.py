@@ -1,9 +1,9 @@
 """A graph as a function for JAX: `emit(graph)` takes and gives JAX arrays, and can be traced.
 
 The `eval` of an operator is written for any array namespace, so most operators are emitted by calling it with
-`jax.numpy`. `RULES` has those that are said in another way there: what writes into arrays, looks at data, or loops, and
-functions of which JAX has its own. What is emitted refuses no data, as nothing can be looked at while it is traced: an
-index is not checked, and a singular matrix gives nan.
+`jax.numpy`, as `NAMES`. `RULES` has those that are said in another way there: what writes into arrays, looks at data,
+or loops, and functions of which JAX has its own. What is emitted refuses no data, as nothing can be looked at while it
+is traced: an index is not checked, and a singular matrix gives nan.
 
 Integers are as wide as JAX is told to have them (`jax_enable_x64`).
 """
@@ -31,6 +31,23 @@ from gradcli.syntax.diagnostics import ENVIRONMENT, Span, fail
 Array = Any
 Rule = Callable[..., Any]
 
+
+class _Names:
+    """`jax.numpy`, whose functions may be given `out=None`, which says nothing: JAX 0.11 and later refuse the word."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(jnp, name)
+        if not callable(function) or isinstance(function, type):
+            return function
+
+        def call(*operands: Any, out: None = None, **params: Any) -> Any:
+            assert out is None, "arrays of JAX are never written into"
+            return function(*operands, **params)
+
+        return call
+
+
+NAMES = _Names()
 MOST_SLICES = 128  # elements of a window that are read as so many slices, rather than by their indices
 
 
@@ -67,7 +84,7 @@ def _apply(node: Node, operands: Sequence[Array], live: set[int]) -> Sequence[Ar
             return _scan(operands, [out.id in live for out in node.outs], **node.params)
         rule = RULES.get(node.prim.name)
         if rule is None:
-            made = node.prim.eval(jnp, *operands, **node.params)
+            made = node.prim.eval(NAMES, *operands, **node.params)
         elif node.prim.name in BY_NODE:
             made = rule(node, *operands, **node.params)
         else:
@@ -112,6 +129,10 @@ def _power(node: Node, x: Array, y: Array) -> Array:
         if is_float(maker.params["dtype"]) and float(number).is_integer() and abs(number) < 100:
             return x ** int(number)
     return jnp.power(x, y)
+
+
+def _share(x: Array, y: Array) -> Array:
+    return ((x > y).astype(x.dtype) + (x >= y).astype(x.dtype)) / 2
 
 
 def _place(name: str) -> Rule:
@@ -267,6 +288,7 @@ RULES: dict[str, Rule] = {
     "stop_gradient": lambda x, **params: lax.stop_gradient(x),
     "rem": jnp.remainder,
     "pow": _power,
+    "share": _share,
     **{f"reduce_{name}": _reduced(name) for name in ("max", "min", "any", "all")},
     "argmax": _place("argmax"),
     "argmin": _place("argmin"),
