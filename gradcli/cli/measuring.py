@@ -19,7 +19,6 @@ from gradcli.cli.options import (
 )
 from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, settle
-from gradcli.record import replace
 from gradcli.report.signs import colored
 from gradcli.syntax.diagnostics import DONE, NO, Diagnostic, fail
 
@@ -143,7 +142,7 @@ def profile_verb(
     if engine.backend == "cupy":
         raise fail("USE005", "`profile` runs on NumPy, and `--backend cupy` asks for CuPy", help="leave out --backend")
     chosen_by = {**selection.request(), **weighting.request(), **order.request(), "value": value}
-    request = replace(request_of(model, data, engine, **chosen_by), backend="numpy")
+    request = request_of(model, data, engine, **chosen_by)
     from gradcli import __version__, api
     from gradcli.report import profiles
     from gradcli.report.progress import Bar

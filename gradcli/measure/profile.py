@@ -21,6 +21,7 @@ from gradcli.measure.parts import Part, parts_of
 from gradcli.measure.roofline import measure
 from gradcli.measure.timing import FEWEST, Talk, spread
 from gradcli.plan.plan import Blocks, Plan, Turns
+from gradcli.record import replace
 from gradcli.request import ModelFile, Request
 from gradcli.syntax.diagnostics import Diagnostic, Span
 
@@ -41,7 +42,8 @@ def profile(
     on_start: Callable[[int], None] = lambda total: None,
     on_round: Callable[[str], None] = lambda name: None,
 ) -> Profile:
-    """Raises ModelError as `grad` does."""
+    """Runs on NumPy, whatever backend is asked for. Raises ModelError as `grad` does."""
+    request = replace(request, backend="numpy")
     machine = opening.machine_of(request)
     work, _, plan, results = first_call(file, request, machine)
     assert isinstance(plan, Plan), "what runs on NumPy"
