@@ -218,14 +218,16 @@ WITHOUT: dict[str, set[str]] = {  # of each command that a plain line asks for, 
 }
 
 LOADED = """
-import json, sys
+import sys
+before = set(sys.modules)  # what an environment loads with every Python
+import json
 sys.argv = ["gradcli", *json.loads(sys.argv[1])]
 from gradcli.__main__ import main
 try:
     code = main()
 except SystemExit as stop:
     code = stop.code
-sys.stderr.write("\\n" + json.dumps([code or 0, sorted(sys.modules)]))
+sys.stderr.write("\\n" + json.dumps([code or 0, sorted({*sys.modules} - before)]))
 """
 
 

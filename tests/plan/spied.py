@@ -281,12 +281,22 @@ def agree(prim: Primitive, params: dict[str, Any], operands: list[Array], found:
     elif prim.kind == "elementwise" or prim.name in ("reduce_prod", "cumprod") or regions_in(params):
         factors = ULPS if prim.name not in ("reduce_prod", "cumprod") else max(ULPS, operands[0].size)
         apart = ulps_between(found, want)
+        if (apart > factors).any():
+            apart = np.minimum(apart, ulps_between(found, read_backwards(prim, params, operands)))
         worst = np.unravel_index(int(np.argmax(apart)), apart.shape)
         assert apart[worst] <= factors, (
             f"{what}: {found[worst]!r}, not {want[worst]!r}, of {[_at(x, worst, found.shape) for x in operands]}"
         )
     else:
         same_bits(found, want, what, signs=prim.name not in ("reduce_max", "reduce_min"))
+
+
+def read_backwards(prim: Primitive, params: dict[str, Any], operands: list[Array]) -> Array:
+    """What NumPy gives for the same numbers in memory that is read backwards: where the processor has AVX-512 it takes
+    other functions then, up to 4 ulps from those for contiguous memory."""
+    with np.errstate(all="ignore"):
+        made: Array = prim.eval(np, *[np.flip(np.flip(x).copy()) for x in operands], **params)
+    return made
 
 
 def regions_in(params: dict[str, Any]) -> bool:
