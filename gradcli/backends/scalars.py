@@ -19,14 +19,14 @@ from gradcli.backends.arrays import load
 from gradcli.backends.clocks import Clocks, around
 from gradcli.backends.frame import Frame
 from gradcli.backends.numbers import REFUSED, Line, is_number, rule
-from gradcli.backends.script import OFTEN
 from gradcli.ir.graph import Node, Value
 from gradcli.plan.plan import Call, Plan
 
 Array = np.ndarray[Any, Any]
 
-CHUNK = 2_000  # operators of a function, which is made in about 10 ms
-PACE = 32  # runs, after which all chunks are functions
+CHUNK = 2_000  # operators of a function, which is made in about 10 ms, and saves one in each run
+OFTEN = 4  # runs one by one, before functions are made
+PACE = 8  # runs, after which all chunks are functions
 
 
 def scalars(plan: Plan, clocks: Clocks | None = None) -> Scalars | None:

@@ -13,8 +13,7 @@ from gradcli.ad.reverse import reverse
 from gradcli.backends import numpy as backend
 from gradcli.backends.frame import Frame
 from gradcli.backends.numbers import BY_MATH, BY_PYTHON
-from gradcli.backends.scalars import CHUNK, Scalars, scalars
-from gradcli.backends.script import OFTEN
+from gradcli.backends.scalars import CHUNK, OFTEN, Scalars, scalars
 from gradcli.ir.aval import Aval
 from gradcli.ir.graph import Builder, Graph, Value, apply
 from gradcli.ir.primitive import registry
