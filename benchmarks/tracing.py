@@ -24,6 +24,7 @@ from gradcli.ir.dims import definite
 from gradcli.opening import prepare
 from gradcli.plan import make_flat
 from gradcli.request import ModelFile, Request
+from gradcli.trace.margins import Probe
 from gradcli.trace.ready import get_ready
 from gradcli.trace.tracer import Tracer
 from gradcli.trace.verb import trace
@@ -81,14 +82,21 @@ def costs(name: str, text: str, size: int, rounds: int) -> list[Ratio]:
     whole, command = medians([lambda: plain(file, request), lambda: trace(file, request)], rounds)
     ready = get_ready(*prepare(file, request), request)
     graph, plan = ready.derived.graph, make_flat(ready.derived.graph)
-    planned, traced = medians(
-        [lambda: backend.run_flat(make_flat(graph), ready.inputs), lambda: Tracer().run(graph, ready.inputs)], rounds
+    alone = ready.turns.first_alone(graph.nodes)
+    planned, traced, probed = medians(
+        [
+            lambda: backend.run_flat(make_flat(graph), ready.inputs),
+            lambda: Tracer().run(graph, ready.inputs),
+            lambda: Tracer(probe=Probe(ready.turns, alone, ready.inside)).run(graph, ready.inputs),
+        ],
+        rounds,
     )
     value = max(definite(out.aval.nbytes) for node in graph.nodes for out in node.outs) / 1e6
     room = peak(lambda: backend.run_flat(plan, ready.inputs)) + value + 1  # of Python's own, and a flag for each number
     return [
         Ratio(name, command * 1e3, whole * 1e3, LIMIT),
         Ratio("  the run alone", traced * 1e3, planned * 1e3, LIMIT),
+        Ratio("  with --margins", probed * 1e3, planned * 1e3, 5.0),
         Ratio("  its memory, to one value more", peak(lambda: Tracer().run(graph, ready.inputs)), room, 1.0, "MB"),
     ]
 

@@ -25,6 +25,7 @@ from gradcli.ir.graph import Node
 from gradcli.trace.places import Around
 
 if TYPE_CHECKING:
+    from gradcli.trace.recording import Recording
     from gradcli.trace.tracer import Roots, Tracer
 
     Array = np.ndarray[Any, Any]
@@ -52,6 +53,8 @@ class Turns:
         self.inputs, self.outputs = body.inputs, body.outputs
         self.tracer, self.around, self.node = tracer, around, node
         self._every = every  # whether each turn is run node by node, or that one only
+        self._record = None if every else tracer.recording(Around(body, node, 0, around))  # what a probe is told of
+        self._followed = tracer.probe is not None and tracer.probe.follows(Around(body, node, 0, around))
         self._only = None if tracer.only is None else tracer.only.get(node, -1)
         self._body, self._run = body, tracer.body(body).run
         consts, first = params["consts"], params["consts"] + params["carry"]
@@ -81,7 +84,7 @@ class Turns:
         if self._every:
             return self._watched(arrays)
         before = self.tracer.flags
-        made = self._run(arrays)
+        made = self._run(arrays) if self._record is None else self._recorded(self._record, arrays)
         flags = self.tracer.flags - before
         if flags or self._turn > self._handed or any(self._of_state):
             self._follow(arrays, made, flags)
@@ -98,10 +101,29 @@ class Turns:
         slices = [found if found and 0 in _finite(x) else NONE
                   for found, x in zip(self._of_slices, arrays[self._first :], strict=True)]  # fmt: skip
         inside, made, found = self._look(arrays, [*self._of_state, *slices])
-        if self.tracer.on_carry is not None:
-            self.tracer.on_carry(inside, [self.inputs[k] for k in self._carry], made[: len(self._carry)])
+        self._tell_carried(inside, [array[None] for array in made[: len(self._carry)]], [int(arrays[0])])
         self._hand_on(found)
         return made
+
+    def _recorded(self, record: Recording, arrays: Sequence[Array]) -> Sequence[Array]:
+        if record.full:
+            self._tell(record)
+        return record.turn(arrays)
+
+    def finish(self) -> None:
+        """After the last turn; what is kept of a loop inside of a loop waits for more of its turns."""
+        if self._record is not None and (self.around.outer is None or self._followed):
+            self._tell(self._record)
+
+    def _tell(self, record: Recording) -> None:
+        if record.turns:
+            after = [record.stack(value) for value in self.outputs[: len(self._carry)]]
+            self._tell_carried(Around(self._body, self.node, 0, self.around), after, record.turns)
+        self.tracer.tell(record)
+
+    def _tell_carried(self, inside: Around, after: Sequence[Array], turns: Sequence[int]) -> None:
+        if self.tracer.probe is not None and self._followed:
+            self.tracer.probe.carries(inside, self.inputs[self._carry.start : self._first], after, turns)
 
     def _follow(self, arrays: Sequence[Array], made: Sequence[Array], flags: int) -> None:
         """Which births what this turn hands on is of."""

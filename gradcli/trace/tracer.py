@@ -27,8 +27,11 @@ from gradcli.plan import make_flat
 from gradcli.record import record
 from gradcli.trace.loops import NONE, Turns
 from gradcli.trace.places import Around
+from gradcli.trace.recording import Recording, stacked
 
 if TYPE_CHECKING:
+    from gradcli.trace.margins import Probe
+
     Array = np.ndarray[Any, Any]
 
 Roots = frozenset[int]
@@ -37,7 +40,6 @@ MOST_BIRTHS = 10_000
 ADDS = ("reduce_sum", "matmul", "cumsum", "overlap_add", "add_slice", "scatter_add")  # what overflows by adding up
 
 Watch = Callable[[Around, Node, Sequence["Array"], Sequence["Array | None"]], None]
-OnCarry = Callable[[Around, Sequence[Value], Sequence["Array"]], None]  # what a loop carries, after each turn
 
 
 @record(eq=False)
@@ -85,7 +87,7 @@ class Tracer:
         self,
         watch: Watch | None = None,
         on_step: Callable[[str], None] | None = None,
-        on_carry: OnCarry | None = None,
+        probe: Probe | None = None,  # is told of every step, and of those in loops for many turns together
         only: Around | None = None,  # of loops, these turns are looked into, and no other
         on_birth: Callable[[Birth], None] | None = None,
     ) -> None:
@@ -93,13 +95,14 @@ class Tracer:
         self.bad: dict[int, Bad] = {}
         self.masked: dict[int, tuple[Node, int]] = {}  # birth → the `where` that leaves it out, and which operand it is
         self.nearest: Nearest | None = None
-        self.watch = watch
-        self.on_step, self.on_carry, self.on_birth = on_step, on_carry, on_birth
+        self.watch, self.probe = watch, probe
+        self.on_step, self.on_birth = on_step, on_birth
         self.only = None if only is None else _turns_around(only)
         self.written: set[int] = set()  # births that are infinities the model writes: `-inf`
         self.flags = 0  # that NumPy raised
         self._share = 0.0  # of the limit, of the nearest
         self._bodies: dict[Graph, Body] = {}
+        self._recordings: dict[tuple[Node | None, ...], Recording] = {}  # by the loop and those around it
 
     def run(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         """The outputs of the graph. Raises ModelError as a plan does: for data that an operator refuses, and where
@@ -109,6 +112,8 @@ class Tracer:
                  for k, (value, array) in enumerate(zip(graph.inputs, inputs, strict=True))]  # fmt: skip
         with np.errstate(all="call", under="ignore", call=self._flag):
             outs, self.bad = self.nodes(around, inputs, given)
+            for record in self._recordings.values():
+                self.tell(record)
         return outs
 
     def _flag(self, kind: str, which: int) -> None:
@@ -175,12 +180,13 @@ class Tracer:
         self, around: Around, node: Node, operands: Sequence[Array], wanted: Sequence[bool], given: Sequence[Roots]
     ) -> tuple[Any, list[Roots]]:
         """The results of a loop and their roots."""
-        for every in (self.watch is not None, True):
+        for every in (self.watch is not None or not self._records(around, node), True):
             turns = Turns(self, around, node, operands, given, every=every)
             cond = node.params["cond"]
             params = {**node.params, "body": turns, "cond": None if cond is None else self.body(cond)}
             made = node.prim.eval(np, *operands, **params, wanted=wanted)
             made = made if len(node.outs) > 1 else (made,)
+            turns.finish()
             if every or not any(array is not None and not roots and not _finite(array)
                                 for array, roots in zip(made, turns.roots, strict=True)):  # fmt: skip
                 break
@@ -191,6 +197,35 @@ class Tracer:
         if graph not in self._bodies:
             self._bodies[graph] = Body(make_flat(graph), np, lambda node: node.prim.eval(np, **node.params))
         return self._bodies[graph]
+
+    # ── what a probe is told ────────────────────────────────────────────────────────────────────────────────────
+
+    def recording(self, turn: Around) -> Recording | None:
+        """Where the turns of a loop are kept for the probe; None without one. `turn` is one of them."""
+        if self.probe is None:
+            return None
+        chain, at = [], turn
+        while at.outer is not None:
+            chain.append(at.node)
+            at = at.outer
+        if (*chain,) not in self._recordings:
+            self._recordings[*chain,] = Recording(turn, stacked(turn))
+        return self._recordings[*chain,]
+
+    def _records(self, around: Around, node: Node) -> bool:
+        """Whether a loop need not be run node by node for the probe."""
+        return self.probe is None or stacked(Around(node.params["body"], node, 0, around)) > 0
+
+    def tell(self, record: Recording) -> None:
+        """The probe of the turns that are kept."""
+        record.look(self._told)
+
+    def _told(self, around: Around, node: Node, operands: Sequence[Array], made: Sequence[Array | None]) -> None:
+        assert self.probe is not None
+        self.probe.look(around, node, operands, made)
+        for out, array in zip(node.outs, made, strict=True):
+            if array is not None and array.size and out.aval.is_float and not node.prim.view:
+                self._within(node, out, array)
 
     def _inspect(
         self,
@@ -204,6 +239,9 @@ class Tracer:
         """Note which results are not finite and why, and how near the others came; `found` are roots that are known."""
         if self.watch is not None and not found:
             self.watch(around, node, operands, made)
+        if self.probe is not None and not found:
+            one = [None if array is None else array[None] for array in made]
+            self.probe.look(around, node, [array[None] for array in operands], one)
         spoiled = bool(bad) and any(value.id in bad for value in node.inputs)
         if node.prim.view and not spoiled:
             return

@@ -45,7 +45,7 @@ def trace(
         on_start(steps(ready.derived.graph))
     alone = ready.turns.first_alone(ready.derived.graph.nodes)
     probe = Probe(ready.turns, alone, ready.inside) if margins else None
-    tracer = Tracer(on_step=on_step) if probe is None else Tracer(probe.look, on_step, probe.carries)
+    tracer = Tracer(on_step=on_step, probe=probe)
     outs = tracer.run(ready.derived.graph, ready.inputs)
     root = _first(ready, tracer)
     finding = None

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from gradcli.backends import numpy as backend
+from gradcli.facts.trace import Margins
 from gradcli.opening import prepare
 from gradcli.plan import make_flat
 from gradcli.request import ModelFile, Request
 from gradcli.trace.loops import AT_ONCE, SHARE, Turns
+from gradcli.trace.margins import Probe
 from gradcli.trace.ready import Ready, get_ready
 from gradcli.trace.tracer import Tracer, steps
 from tests.conftest import Cli
@@ -131,6 +133,37 @@ def peak(work: Callable[[], Any]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+# ── near misses ─────────────────────────────────────────────────────────────────────────────────────────────
+
+SMALL = {
+    **BODIES,
+    "matrices": "h = 0.9 * h + 0.1 * reshape(reshape(h, [2, 3]) @ reshape(y, [3, 2]) @ reshape(h, [2, 3]), [6])",
+    "sums that cancel": "h = h - (sum(h) - sum(h * 0.9999999)) * k; k = 0.99 * k",
+    "underflow": "h = h * 0.01; k = k * exp(-40 * k)",
+    "loops of small arrays in a loop": "h = 0.9 * h; for j in 0..20 while sum(h) > 1 { h = 0.9 * h * cos(j * k[0]) }",
+}
+
+
+@pytest.mark.parametrize("body", SMALL.values(), ids=list(SMALL))
+def test_turns_that_are_looked_at_together_tell_what_each_of_them_tells(
+    body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = ready_of(body)
+
+    def seen() -> Margins:
+        probe = Probe(ready.turns, ready.turns.first_alone(ready.derived.graph.nodes), ready.inside)
+        Tracer(probe=probe).run(ready.derived.graph, ready.inputs)
+        return probe.margins()
+
+    together = seen()
+    for module in ("tracer", "recording"):
+        monkeypatch.setattr(f"gradcli.trace.{module}.stacked", lambda turn: 0)
+    alone = seen()
+    assert together.near == alone.near
+    assert together.losses == alone.losses
+    assert [*map(repr, together.flow)] == [*map(repr, alone.flow)]  # nan is nan
 
 
 # ── short memory ────────────────────────────────────────────────────────────────────────────────────────────
