@@ -303,6 +303,8 @@ RULES: dict[str, Rule] = {
     "windows": _windows,
     "overlap_add": _overlap_add,
     "recurrence": _recurrence,
+    "solve": jnp.linalg.solve,
+    "inv": jnp.linalg.inv,
     "checkpoint": _checkpoint,
     "relu": jax.nn.relu,
     "sigmoid": jax.nn.sigmoid,
