@@ -242,6 +242,7 @@ def _in_child(plan: Plan, arrays: list[Any], expected: list[Any], found: Any) ->
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.* JAX:RuntimeWarning")  # where another test has imported it
 def test_a_child_process_has_threads_of_its_own() -> None:
     graph = large("perceptron")
     plan, arrays = make_plan(graph), arrays_for(graph, 0)
