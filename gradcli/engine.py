@@ -15,6 +15,7 @@ from gradcli.interp.program import Fed, Feed
 from gradcli.ir.aval import NUMPY_NAMES, Aval, is_int
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph
+from gradcli.ir.region import regions
 from gradcli.record import record, replace
 from gradcli.syntax.diagnostics import fail
 
@@ -105,10 +106,21 @@ def _planned(graph: Graph, machine: Machine) -> AnyPlan:
 
 
 def _with_scratch(plan: Plan, machine: Machine) -> Plan:
-    """A plan whose peak counts what the routes of its steps hold."""
+    """A plan whose peak counts what the routes of its steps hold, and what libraries take for themselves."""
     from gradcli.backends.routes import scratch_of
 
-    return replace(plan, peak=plan.peak + scratch_of(plan, machine.workers))
+    return replace(plan, peak=plan.peak + scratch_of(plan, machine.workers) + _workspace(plan.graph))
+
+
+def _workspace(graph: Graph) -> int:
+    """The most that one step has beside its operands and results, in loops, too."""
+    graphs, most = [graph], 0
+    for around in graphs:
+        for node in around.nodes:
+            graphs += regions(node).values()
+            if node.prim.workspace is not None:
+                most = max(most, node.prim.workspace(node))
+    return most
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:

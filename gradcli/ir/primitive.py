@@ -90,6 +90,7 @@ class Primitive:
     jvp: Callable[..., tuple[Value | None, ...]] | None = None
     batch: Callable[..., tuple[Value, ...]] | None = None
     partials: Callable[..., tuple[Any, ...]] | None = None  # of an elementwise operator, as it states them
+    workspace: Callable[[Node], int] | None = None  # bytes that a library takes for itself while `eval` runs
     branch: Callable[..., Any] | None = None  # of one with a kink: which piece each element is on, as `eval` is called
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ from gradcli.ir.primitive import Sample, ShapeError
 from gradcli.ops.batching import leading, shifted
 from gradcli.ops.define import general
 from gradcli.ops.linalg import turned
-from gradcli.ops.solving import LARGER, REGULAR, SQUARES, STACK, in_single, matrices, square
+from gradcli.ops.solving import LARGER, REGULAR, SQUARES, STACK, copied, in_single, matrices, square
 
 Array = Any
 
@@ -69,13 +69,14 @@ def _factor_flops(node: Node) -> int:
 
 det = general(
     "det", _number, in_single(lambda xp, a: xp.linalg.det(a)), _det_vjp, flops=_factor_flops, batch=leading("det", 2),
+    workspace=copied(1),
     doc="The determinant of a matrix.", formula="the matrix of cofactors",
     conventions="exact at singular matrices, to order 2; order 3 and more of matrices above 3 × 3 need an inverse",
     samples=[*SQUARES, Sample(([[1.0, 2.0], [2.0, 4.0]],))],
 )  # fmt: skip
 slogdet = general(
     "slogdet", _sign_and_log, in_single(lambda xp, a: tuple(xp.linalg.slogdet(a))), _slogdet_vjp, flops=_factor_flops,
-    batch=leading("slogdet", 2), doc="The sign of the determinant, and the logarithm of its absolute value.",
+    workspace=copied(1), batch=leading("slogdet", 2), doc="The sign of the determinant, and the logarithm of its absolute value.",
     formula="A⁻ᵀ for the logarithm, zero for the sign",
     conventions="0 and -inf for a singular matrix, where the derivative is an error", samples=SQUARES,
     branch=in_single(lambda xp, a: xp.linalg.slogdet(a)[0]),
@@ -197,11 +198,13 @@ def _cofactor_flops(node: Node) -> int:
 
 cofactor = general(
     "cofactor", _cofactors, in_single(_cofactor), _cofactor_vjp, flops=_cofactor_flops, batch=leading("cofactor", 2),
+    workspace=copied(6, stacks=5),
     doc="The cofactors of a matrix: det(A) A⁻ᵀ, also where A has no inverse.", formula="cofactor_along(A, ct)",
     conventions="exact at singular matrices", samples=SQUARES,
 )  # fmt: skip
 cofactor_along = general(
     "cofactor_along", _two_alike, in_single(_along), _along_vjp, flops=_cofactor_flops, batch=shifted("cofactor_along"),
+    workspace=copied(6, stacks=8),
     doc="The derivative of the cofactors of A along G.", formula="cofactor_along(A, ct) by G; by A, from the inverse of A",
     conventions="exact at singular matrices; its derivative by A above 3 × 3 needs an inverse",
     samples=[Sample((REGULAR, (3, 3))), Sample((STACK, (2, 2, 2))), Sample((LARGER, (4, 4))), Sample(([[1.5]], (1, 1))),

@@ -54,6 +54,19 @@ def in_single(function: Eval) -> Eval:
     return evaluate
 
 
+def copied(each: int, *, sides: int = 0, stacks: int = 0) -> Callable[[Node], int]:
+    """Bytes beside operands and results: of one matrix after the other `each` copies and so many of its right `sides`,
+    as LAPACK overwrites what it is handed; and of all matrices those that `eval` makes on its way."""
+
+    def workspace(node: Node) -> int:
+        n = definite(node.inputs[0].shape[-1])
+        wide = definite(node.outs[0].shape[-1]) if sides else 0
+        numbers = (each + stacks * matrices(node)) * n * n + sides * n * wide
+        return numbers * (8 if node.inputs[0].dtype == "f64" else 4)
+
+    return workspace
+
+
 def matrices(node: Node) -> int:
     """How many matrices the first operand holds."""
     return prod(definite(size) for size in node.inputs[0].shape[:-2])
@@ -147,6 +160,7 @@ SQUARES = [
 
 solve = general(
     "solve", _solution, in_single(_solve), _solve_vjp, flops=_solve_flops, batch=leading("solve", 2),
+    workspace=copied(1, sides=1),
     doc="The solution X of A X = B.", formula="B̄ = solve(Aᵀ, ct), Ā = -B̄ Xᵀ",
     conventions="a matrix that is exactly singular is an error",
     samples=[Sample((REGULAR, (3, 2))), Sample((STACK, (2, 2, 1))), Sample((STACK, (2, 3))), Sample((REGULAR, (2, 3, 2))),
@@ -180,6 +194,7 @@ def _inv(xp: Any, a: Array) -> Array:
 inv = general(
     "inv", _inverse, in_single(_inv), _inv_vjp,
     flops=lambda node: 2 * matrices(node) * definite(node.inputs[0].shape[-1]) ** 3, batch=leading("inv", 2),
+    workspace=copied(2),
     doc="The inverse of a matrix. `solve` is the more exact way to the product of an inverse.",
     formula="-A⁻ᵀ ct A⁻ᵀ", conventions="a matrix that is exactly singular is an error", samples=SQUARES,
 )  # fmt: skip
@@ -215,6 +230,7 @@ def lower(x: Value) -> Value:
 
 cholesky = general(
     "cholesky", _alike("cholesky"), in_single(_cholesky), _cholesky_vjp, batch=leading("cholesky", 2),
+    workspace=copied(1, stacks=2),
     flops=lambda node: matrices(node) * definite(node.inputs[0].shape[-1]) ** 3 // 3,
     doc="The lower triangular L with L Lᵀ = A, for the symmetric part of A.", formula="½ L⁻ᵀ S L⁻¹, S the symmetric "
     "matrix with the lower triangle of Lᵀ ct",

@@ -63,6 +63,9 @@ PROGRAMS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = {
     "batches of matrices": (LAYERS, {"x": (60, 64, 64)}, {}),
 }  # fmt: skip
 
+# An older NumPy takes the copies that LAPACK overwrites where tracemalloc does not see them.
+NUMPY_COUNTS = np.lib.NumpyVersion(np.__version__) >= "2.5.0"
+
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -78,12 +81,13 @@ def test_the_planned_peak_is_the_measured_one(name: str, threads: int) -> None:
     plan = plan_of(derive_request(prepared, request).graph, machine)
     inputs = [arrays[fed.name] for fed in prepared.inputs]
     forget_scratch()
+    unseen = 0 if NUMPY_COUNTS else max((n.prim.workspace(n) for n in plan.graph.nodes if n.prim.workspace), default=0)
     tracemalloc.start()
     try:
         peak, deadline = 0, time.monotonic() + 20
         while peak < 0.9 * plan.peak and time.monotonic() < deadline:  # until each thread has come to take a part
             run_plan(plan, inputs, machine)
-            _, peak = tracemalloc.get_traced_memory()
+            peak = unseen + tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak >= 1_000_000, "large enough to see"
