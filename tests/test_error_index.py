@@ -96,7 +96,7 @@ FILES: dict[str, dict[str, bytes]] = {
     "DAT030": {"utf-16.csv": "1\n2\n".encode("utf-16")},
     "DAT031": {"data.csv": b"1.0,2.o\n"},
     "DAT032": {"data.json": b"[[1, 2], [3]]"},
-    "DAT033": {"data.json": b'{"x": [1, 2,]}'},
+    "DAT033": {"data.json": b'{"x": [1, 2'},
     "DAT034": {"data.csv": b"1e999\n"},
     "DAT103": {"some.npz": archived(w=np.float32(1))},
     "DAT104": {"other.npz": archived(w=np.float32(1), b=PAIR, c=PAIR)},
