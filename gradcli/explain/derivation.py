@@ -7,7 +7,7 @@ rest the equations of the adjoints.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 
 from gradcli.ad.reverse import Traced, meant
 from gradcli.explain.formulas import ADJOINT, LONGEST, VIEWS, Letters, Reader, as_called, place, summed
@@ -243,8 +243,7 @@ class _Pass:
         """A node that holds a graph, and the names of those results that are read."""
         read = {self._source(v).id for other in self.lines.nodes for v in other.inputs}
         read |= {value.id for value in (*self.graph.outputs, *self.outputs, *map(self._source, self.moved.values()))}
-        if node.prim.name == "scan" and node.role is not None:
-            node = _narrowed(node, read)
+        whole, node = node, narrowed(node, read)  # as it runs
         block = block_of(node, self.reader)
         names = [self._result_name(k, out, block, owner) if out.id in read else None for k, out in enumerate(node.outs)]
         block = replace(block, results=tuple(names))
@@ -252,7 +251,7 @@ class _Pass:
         for out, name in found:
             self.reader.name(out, name)
             self.values[name] = out
-        self.blocks.append((node, block))
+        self.blocks.append((whole, block))
         return block, found
 
     def _result_name(self, k: int, out: Value, block: Block, owner: Mapping[int, Name] | None) -> Name:
@@ -267,14 +266,6 @@ class _Pass:
         same = [b for node, b in self.blocks if node.spans[:1] == value.node.spans[:1] and node is not value.node]
         first = next(name for name in equation.block.results if name is not None)
         return same[-1] if same and equation.name == first else None
-
-
-def _narrowed(loop: Node, read: Set[int]) -> Node:
-    """The loop of a derivative without what is not asked for, as it runs."""
-    operands, params, places = narrowed(loop, read)
-    made = Node(loop.prim, tuple(loop.inputs[k] for k in operands), params)
-    made.outs, made.spans, made.role = tuple(loop.outs[k] for k in places), loop.spans, loop.role
-    return made
 
 
 def _with_needs(name: Name, derived: Mapping[Name, Equation], emitted: set[Name]) -> Iterator[Equation]:

@@ -150,10 +150,28 @@ NORMALS = """net main(x: f64[n, k], labels: i64[n]) -> f64 {
 input x: f64[4, 3] = reshape(linspace(-1, 1, 12), [4, 3])
 input labels: i64[4] = [0, 1, 2, 3]
 """
+DEEP = """net part(h: f64[3], w: f64[3]) {
+  for k in 0..30 {
+    h = 0.5 * h * h + w
+  }
+  return h
+}
+net Deep(x: f64[3], w: f64[3]) -> f64 {
+  for i in 0..20 {
+    for j in 0..12 {
+      x = sin(w * x)
+    }
+    x = checkpoint(part)(0.1 * x, w)
+  }
+  return sum(x)
+}
+input x: f64[3] = [1, 2, 3]
+input w: f64[3] = [0.1, 0.2, 0.3]
+"""
 TEXTS = {
     "perceptron": PERCEPTRON, "where": WHERE, "loop": LOOP, "while": WHILE, "nested": NESTED, "layers": LAYERS,
     "broadcast": BROADCAST, "write": WRITE, "two": TWO, "inner": INNER, "again": AGAIN, "names": NAMES,
-    "normals": NORMALS, "recurrent": RECURRENT, "vector": VECTOR, "swap": SWAP,
+    "normals": NORMALS, "recurrent": RECURRENT, "vector": VECTOR, "swap": SWAP, "deep": DEEP,
 }  # fmt: skip
 
 
@@ -167,11 +185,13 @@ def model(name: str) -> ModelFile:
 
 
 EVERY: list[tuple[str, dict[str, Any]]] = [
-    *((name, {"get_all": True}) for name in TEXTS),
+    *((name, {"get_all": True}) for name in TEXTS if name != "deep"),
+    ("deep", {"get_all": True, "net": "Deep"}),
     ("perceptron", {"get_by_list": True}),
     ("layers", {"get_by_list": True}),
     ("layers", {"at": "h"}),
     ("recurrent", {}),
+    ("deep", {"net": "Deep"}),
     ("broadcast", {"get_all": True, "sens": ("random:1",)}),
     ("guide/matmul.net", {"get_all": True, "get_by_list": True}),
     ("guide/stop_gradient.net", {"get_all": True}),

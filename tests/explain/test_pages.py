@@ -40,6 +40,7 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "inner": ("inner", {}),
     "again": ("again", {}),
     "recurrent": ("recurrent", {}),  # by x alone: no adjoint of w is carried
+    "deep": ("deep", {"net": "Deep"}),  # nor in loops inside of loops, nor in what is computed again
     "vector": ("vector", {"get_all": True}),  # products of both kinds
     "swap": ("swap", {"get_all": True}),
 }
