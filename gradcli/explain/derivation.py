@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gradcli.ad.reverse import Traced, meant
 from gradcli.explain.formulas import ADJOINT, LONGEST, VIEWS, Letters, Reader, as_called, place, summed
-from gradcli.explain.inside import block_of, result_name
+from gradcli.explain.inside import block_of, model_names, result_name
 from gradcli.explain.lines import Lines
 from gradcli.ir.dimnames import Names, dim_names
 from gradcli.ir.formula import Block, Derivation, Equation, Formula, Name, Number, Step, Term, symbols
@@ -75,7 +75,7 @@ class _Pass:
         named = dim_names(asked.graph, asked.dims)
         known = {new[old].id: names for old, names in named.items() if old in new}
         known |= {ct.id: known[value] for value, ct in self.moved.items() if value in known}
-        self.reader = Reader(dim_names(traced.graph, known), traced.stands_for)
+        self.reader = Reader(dim_names(traced.graph, known), traced.stands_for, model_names(asked.graph))
         self.values: dict[Name, Value] = {}
         self.blocks: list[tuple[Node, Block]] = []
 

@@ -7,7 +7,7 @@ the same on paper is left out: a factor 1, a copy. A formula that would become t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from gradcli.ir.dimnames import Names
 from gradcli.ir.formula import Formula, Name, Number, Symbol, Term
@@ -22,10 +22,13 @@ PRIMES = ("", "′", "″", "‴")
 
 
 class Letters:
-    """Names that are all different: of the model where it has them, with primes where it has them twice."""
+    """Names that are all different: of the model where it has them, with primes where it has them twice.
 
-    def __init__(self, bases: Sequence[str]) -> None:
-        self.bases = Counter(bases)
+    `known` are names of values elsewhere: `d_h` is the adjoint of h where h is known, too.
+    """
+
+    def __init__(self, bases: Sequence[str], known: Set[str] = frozenset()) -> None:
+        self.bases, self.known = Counter(bases), {*bases, *known}
         self.given: dict[str, int] = {}
         self.used: set[Name] = set()
         self.numbers: Counter[str] = Counter()
@@ -36,7 +39,7 @@ class Letters:
         while (
             not plain
             and hint.startswith(ADJOINT)
-            and (hint not in self.bases or hint.removeprefix(ADJOINT) in self.bases)
+            and (hint not in self.known or hint.removeprefix(ADJOINT) in self.known)
         ):
             hint, marks = hint.removeprefix(ADJOINT), (*marks, "bar")
         key = ADJOINT * len(marks) + hint
@@ -64,10 +67,13 @@ class Letters:
 
 
 class Reader:
-    """Formulas by the id of their value. `dims` names the dims of values, for the labels of sums."""
+    """Formulas by the id of their value. `dims` names the dims of values, for the labels of sums; `known` are the
+    names of values of the model."""
 
-    def __init__(self, dims: Mapping[int, Names], stands_for: Mapping[int, Value] | None = None) -> None:
-        self.dims, self.stands_for = dims, stands_for or {}
+    def __init__(
+        self, dims: Mapping[int, Names], stands_for: Mapping[int, Value] | None = None, known: Set[str] = frozenset()
+    ) -> None:
+        self.dims, self.stands_for, self.known = dims, stands_for or {}, known
         self.formulas: dict[int, Formula] = {}
 
     def name(self, value: Value, name: Name) -> Symbol:

@@ -17,7 +17,7 @@ SENS = "sens."  # how a graph calls what an output of it is weighed by
 def block_of(node: Node, outer: Reader) -> Block:
     """A node's graph as equations; `outer` has the formulas of its operands. Its results have no names yet."""
     body: Graph = node.params["body"]
-    letters = Letters([value.hint for value in body.inputs])
+    letters = Letters([value.hint for value in body.inputs], outer.known)
     inner = [_input_name(value.hint, letters) for value in body.inputs]
     weighed = any(value.hint.startswith(SENS) for value in body.inputs)  # it is an adjoint
     is_loop = node.prim.name == "scan"
@@ -25,7 +25,7 @@ def block_of(node: Node, outer: Reader) -> Block:
     operands: list[Value | None] = [*([None] if is_loop else []), *node.inputs[1 if counted else 0 :]]
     first = 1 + node.params["consts"] if is_loop else 0
     end = first + node.params["carry"] if is_loop else 0
-    reader = _inside(body, inner)
+    reader = _inside(body, inner, outer.known)
     lines, results = _turn(body, reader, letters)
     given = (
         Equation(name, value.aval, None if operand is None else outer.of(operand))
@@ -50,14 +50,25 @@ def block_of(node: Node, outer: Reader) -> Block:
     )
 
 
+def model_names(graph: Graph) -> set[str]:
+    """How the values of a graph are called, and those of the graphs that its nodes hold."""
+    found: set[str] = set()
+    work = [graph]
+    while work:
+        graph = work.pop()
+        found.update(value.hint for value in (*graph.inputs, *(out for node in graph.nodes for out in node.outs)))
+        work += [region for node in graph.nodes for region in regions(node).values()]
+    return found
+
+
 def _input_name(hint: str, letters: Letters) -> Name:
     if hint.startswith(SENS):
         return letters.of(f"{ADJOINT}y{int(hint.removeprefix(SENS)) + 1}")
     return letters.of(hint) if hint else letters.fresh("u")
 
 
-def _inside(graph: Graph, names: Sequence[Name]) -> Reader:
-    reader = Reader({})
+def _inside(graph: Graph, names: Sequence[Name], known: Set[str] = frozenset()) -> Reader:
+    reader = Reader({}, known=known)
     for value, name in zip(graph.inputs, names, strict=False):
         reader.name(value, name)
     return reader

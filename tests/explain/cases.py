@@ -168,10 +168,19 @@ net Deep(x: f64[3], w: f64[3]) -> f64 {
 input x: f64[3] = [1, 2, 3]
 input w: f64[3] = [0.1, 0.2, 0.3]
 """
+DECAY = """net Decay(x: f64[3], w: f64[3]) -> f64 {
+  for i in 0..20 {
+    x = 0.9 * x - w
+  }
+  return sum(x * w)
+}
+input x: f64[3] = [1, 2, 3]
+input w: f64[3] = [1, 2, 3]
+"""
 TEXTS = {
     "perceptron": PERCEPTRON, "where": WHERE, "loop": LOOP, "while": WHILE, "nested": NESTED, "layers": LAYERS,
     "broadcast": BROADCAST, "write": WRITE, "two": TWO, "inner": INNER, "again": AGAIN, "names": NAMES,
-    "normals": NORMALS, "recurrent": RECURRENT, "vector": VECTOR, "swap": SWAP, "deep": DEEP,
+    "normals": NORMALS, "recurrent": RECURRENT, "vector": VECTOR, "swap": SWAP, "decay": DECAY, "deep": DEEP,
 }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "again": ("again", {}),
     "recurrent": ("recurrent", {}),  # by x alone: no adjoint of w is carried
     "deep": ("deep", {"net": "Deep"}),  # nor in loops inside of loops, nor in what is computed again
+    "decay": ("decay", {"get_all": True}),  # no turn of the adjoint reads x: its bars are bars all the same
     "vector": ("vector", {"get_all": True}),  # products of both kinds
     "swap": ("swap", {"get_all": True}),
 }
