@@ -61,8 +61,7 @@ def _sign(equation: Equation, block: Block, style: Style) -> str:
 def _head(block: Block, style: Style) -> str:
     if block.index is None:
         return style.prose(f"{block.op}:")
-    told = block.condition is not None or "count" in block.params
-    turns = style.prose("the turns taken") if told else style.turns(block.params["turns"])
+    turns = style.prose("the turns taken") if "count" in block.params else style.turns(block.params["turns"])
     stop = "" if block.condition is None else style.prose(" while ") + condition(block.condition, style)
     back = style.prose(" backwards") if block.params["reverse"] else ""
     return f"{style.prose('for ')}{style.name(block.index)}{style.prose(' in ')}{turns}{back}{stop}"

@@ -82,3 +82,12 @@ def test_refusals(cli_inside: Cli) -> None:
 
 def test_numbers_take_a_precision(cli_inside: Cli) -> None:
     assert "0.69314718" in cli_inside("explain", *SURVEY, "--numbers", "--precision", "8").done().out
+
+
+def test_a_while_loop_has_the_turns_of_the_model(cli_inside: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.net").write_text(
+        "net main(y: f64) {\n  for i in 0..50 while y < 100 {\n    y = y * y\n  }\n  return y\n}\ninput y = 10.0\n"
+    )
+    out = cli_inside("explain", "m.net", cwd=tmp_path).done().out
+    assert "for i in 0..50 while y < 100\n" in out
+    assert "for i in the turns taken backwards\n" in out
