@@ -209,10 +209,12 @@ def _abs(term: Term, style: Style) -> Written:
 
 
 def _where(term: Term, style: Style) -> Written | None:
-    """`[c] a` where the other choice is 0: Iverson's bracket, which makes even inf to 0."""
+    """`[c] a` where the other choice is 0: Iverson's bracket, which makes even inf to 0; of 1 or 0 the bracket alone."""
     condition, x, y = term.args
     if not (isinstance(y, Number) and y.number == 0):
         return None
+    if isinstance(x, Number) and x.number == 1:
+        return style.holds(_write(condition, style)[0]), ATOM
     sign = style.times if known(term.aval.size) == 1 else style.each
     return f"{style.holds(_write(condition, style)[0])} {sign} {_at_least(x, PRODUCT, style)}", PRODUCT
 

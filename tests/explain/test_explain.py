@@ -91,3 +91,7 @@ def test_a_while_loop_has_the_turns_of_the_model(cli_inside: Cli, tmp_path: Path
     out = cli_inside("explain", "m.net", cwd=tmp_path).done().out
     assert "for i in 0..50 while y < 100\n" in out
     assert "for i in the turns taken backwards\n" in out
+
+
+def test_a_choice_of_one_or_nothing_is_a_bracket(cli_inside: Cli) -> None:
+    assert "∂L/∂x = [x > 0]\n" in cli_inside("explain", "-e", "relu(x)", "-i", "x=[1, -2]").done().out
