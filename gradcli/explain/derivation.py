@@ -132,8 +132,12 @@ class _Pass:
         call = () if formula is None else self._call(value)
         self.values[name] = value
         self.reader.name(value, name)
-        over = summed(formula) if name.marks and formula is not None else ()
+        over = self._undone(formula) if name.marks and formula is not None else ()
         return Equation(name, value.aval, formula, self.reader.dims.get(value.id, ()), call, over, block=block)
+
+    def _undone(self, formula: Formula) -> tuple[str, ...]:
+        """The dims of sums that undo a broadcast; those of tangents are sums of the model."""
+        return () if self.asked.mode == "forward" else summed(formula)
 
     def _call(self, value: Value) -> tuple[str | Formula, ...]:
         """How the model writes a value that several operators make."""
@@ -217,7 +221,7 @@ class _Pass:
         elif [source, *meant([source], self.traced.stands_for)][-1].id in self.reader.formulas:  # else nothing needs it
             formula = self.reader.of(source)
             self.values[name] = source
-            found[name] = Equation(name, source.aval, formula, self.reader.dims.get(v, ()), (), summed(formula))
+            found[name] = Equation(name, source.aval, formula, self.reader.dims.get(v, ()), (), self._undone(formula))
 
     def _zero(self, v: int) -> Value:
         """The gradient by an input that nothing depends on."""

@@ -95,3 +95,11 @@ def test_a_while_loop_has_the_turns_of_the_model(cli_inside: Cli, tmp_path: Path
 
 def test_a_choice_of_one_or_nothing_is_a_bracket(cli_inside: Cli) -> None:
     assert "∂L/∂x = [x > 0]\n" in cli_inside("explain", "-e", "relu(x)", "-i", "x=[1, -2]").done().out
+
+
+def test_a_sum_of_the_model_is_no_broadcast_undone(cli_inside: Cli) -> None:
+    """Only in reverse mode do sums undo broadcasts: the tangent of a sum is one because its value is."""
+    forward = cli_inside("explain", "-e", "sum(x * x)", "-i", "x=[1, 2]", "--mode", "forward", "--json").done().json()
+    assert forward["parts"][0]["steps"][-1]["derivative"][0]["summed"] == []
+    back = cli_inside("explain", "-e", "x * y", "-i", "x=[1, 2]", "-i", "y=2", "--wrt", "y").done().out
+    assert "ȳ = Σ v̄1 ⊙ x  (summed over dim 0)" in back
