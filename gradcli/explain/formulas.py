@@ -18,17 +18,18 @@ from gradcli.syntax.diagnostics import Span
 LONGEST = 24  # operators of one formula
 VIEWS = ("reshape", "broadcast_to", "transpose", "copy")
 ADJOINT = "d_"  # how graphs call the adjoint of a named value
+TANGENT = "t_"  # and its tangent
 PRIMES = ("", "′", "″", "‴")
 
 
 class Letters:
     """Names that are all different: of the model where it has them, with primes where it has them twice.
 
-    `known` are names of values elsewhere: `d_h` is the adjoint of h where h is known, too.
+    `model` are the model's names: `d_h` is the adjoint of h, and `t_h` its tangent, where h is one of them.
     """
 
-    def __init__(self, bases: Sequence[str], known: Set[str] = frozenset()) -> None:
-        self.bases, self.known = Counter(bases), {*bases, *known}
+    def __init__(self, bases: Sequence[str], model: Set[str] = frozenset()) -> None:
+        self.bases, self.known, self.model = Counter(bases), {*bases, *model}, model
         self.given: dict[str, int] = {}
         self.used: set[Name] = set()
         self.numbers: Counter[str] = Counter()
@@ -36,13 +37,9 @@ class Letters:
     def of(self, hint: str, *, plain: bool = False) -> Name:
         """The model's name for a value; `d_h` is the adjoint of h, unless the model says so itself (`plain`)."""
         marks: tuple[str, ...] = ()
-        while (
-            not plain
-            and hint.startswith(ADJOINT)
-            and (hint not in self.known or hint.removeprefix(ADJOINT) in self.known)
-        ):
-            hint, marks = hint.removeprefix(ADJOINT), (*marks, "bar")
-        key = ADJOINT * len(marks) + hint
+        while not plain and (mark := self._mark(hint)):
+            hint, marks = hint[2:], (mark, *marks)
+        key = str(Name(hint, marks))
         for _ in range(self.bases[key] + len(self.used) + 1):
             turn = self.given[key] = self.given.get(key, -1) + 1
             many = self.bases[key] > len(PRIMES)
@@ -52,6 +49,13 @@ class Letters:
             if name not in self.used:
                 break
         return self.take(name)
+
+    def _mark(self, hint: str) -> str:
+        """What the first letters of a name say that it is of the rest."""
+        if hint.startswith(ADJOINT):
+            return "bar" if hint not in self.known or hint.removeprefix(ADJOINT) in self.known else ""
+        said = hint not in self.model and hint.removeprefix(TANGENT) in self.model
+        return "dot" if hint.startswith(TANGENT) and said else ""
 
     def fresh(self, letter: str) -> Name:
         """`v1`, `v2` …, but those that the model uses itself."""

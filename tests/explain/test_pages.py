@@ -43,6 +43,7 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "deep": ("deep", {"net": "Deep"}),  # nor in loops inside of loops, nor in what is computed again
     "decay": ("decay", {"get_all": True}),  # no turn of the adjoint reads x: its bars are bars all the same
     "vector": ("vector", {"get_all": True}),  # products of both kinds
+    "nested_forward": ("nested", {"mode": "forward"}),  # tangents have dots inside of loops, too
     "swap": ("swap", {"get_all": True}),
 }
 FORMS = {"text": "txt", "md": "md", "latex": "tex"}
