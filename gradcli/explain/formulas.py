@@ -214,7 +214,7 @@ def as_called(span: Span, operands: Sequence[tuple[Value, Formula]]) -> tuple[st
         where = argument.span
         inside = [f for value, f in operands if value.node is not None and _is_at(value.node, span, where)]
         if isinstance(argument, ast.Name):
-            inside += [f for value, f in operands if value.hint == argument.id]
+            inside += [f for value, f in operands if argument.id in (value.hint, _base(f))]
         if not inside and k == 0 and len(operands) == 1:
             inside = [operands[0][1]]
         if inside:
@@ -223,6 +223,10 @@ def as_called(span: Span, operands: Sequence[tuple[Value, Formula]]) -> tuple[st
     return tuple(
         " ".join(p.split()) + " " * p.endswith(" ") if isinstance(p, str) else p for p in [*pieces, span.text[end:]]
     )
+
+
+def _base(formula: Formula) -> str:
+    return formula.name.base if isinstance(formula, Symbol) else ""
 
 
 def _is_at(node: Node, outer: Span, inner: Span) -> bool:

@@ -103,3 +103,13 @@ def test_a_sum_of_the_model_is_no_broadcast_undone(cli_inside: Cli) -> None:
     assert forward["parts"][0]["steps"][-1]["derivative"][0]["summed"] == []
     back = cli_inside("explain", "-e", "x * y", "-i", "x=[1, 2]", "-i", "y=2", "--wrt", "y").done().out
     assert "ȳ = Σ v̄1 ⊙ x  (summed over dim 0)" in back
+
+
+def test_a_call_reads_what_the_line_is_called(cli_inside: Cli, tmp_path: Path) -> None:
+    """Of `n = layer_norm(…)` the value has a name of its own inside the operator."""
+    (tmp_path / "m.net").write_text(
+        "net main(x: f64[2], y: f64[2]) {\n  n = layer_norm(x, [2])\n  return mse(n, y)\n}\n"
+        "input x = [1.0, 2.0]\ninput y = [1.0, 0.0]\n"
+    )
+    out = cli_inside("explain", "m.net", "--format", "md", cwd=tmp_path).done().out
+    assert r"\mathrm{mse(}n\mathrm{, }y\mathrm{)}" in out
