@@ -209,7 +209,7 @@ def _abs(term: Term, style: Style) -> Written:
 
 
 def _where(term: Term, style: Style) -> Written | None:
-    """`[c] a` where the other choice is 0: Iverson's bracket, which makes even inf to 0; the bracket alone is 1 or 0."""
+    """`[c] a` where the other choice is 0: Iverson's bracket, which makes even inf to 0; alone it is 1 or 0."""
     condition, x, y = term.args
     if not (isinstance(y, Number) and y.number == 0):
         return None
