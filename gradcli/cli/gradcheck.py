@@ -46,6 +46,8 @@ def gradcheck_verb(
     request = question.request()
     file = question.model.file()
     from gradcli import api
+    from gradcli.cli.performing import trace_command
+    from gradcli.record import replace
     from gradcli.report import gradchecks
     from gradcli.report.progress import Bar
 
@@ -54,7 +56,12 @@ def gradcheck_verb(
     with Bar(sys.stderr, enabled=shown, color=colored(voice.color, sys.stderr)) as bar:
         found = api.gradcheck(file, request, seed=seed, elements=elements, on_start=bar.start, on_piece=bar.advance)
     warned = notes(found.notes, voice)
-    gradchecks.write(found, sys.stdout, chosen, color=colored(voice.color, sys.stdout))
+    bad = gradchecks.not_finite(found)
+    names = dict.fromkeys(name for row in bad for name in row.wrt)
+    wrt = None if request.at else ",".join(names)
+    asked = replace(request, wrt=wrt, get_all=False, get_by_list=False, order=len(bad[0].wrt)) if bad else request
+    why = trace_command(file, asked) if bad else ""
+    gradchecks.write(found, sys.stdout, chosen, color=colored(voice.color, sys.stdout), why=why)
     sys.stdout.flush()
     unsure = any(row.verdict not in ("right", "empty") for row in found.rows)
     return NO if not found.ok or (voice.strict and (warned or unsure)) else DONE

@@ -23,8 +23,8 @@ FIRST_TO_GO = ("step", "noise", "shape")  # columns that a narrow terminal does 
 STYLES = {"right": "help", "wrong": "error", "not finite": "warning", "at a kink": "warning"}
 
 
-def write(found: CheckedGradients, stream: TextIO, form: str, *, color: bool) -> None:
-    """Writes it as `table`, `plain` or `json`."""
+def write(found: CheckedGradients, stream: TextIO, form: str, *, color: bool, why: str = "") -> None:
+    """Writes it as `table`, `plain` or `json`. `why` is the command that tells where what is not finite was born."""
     if form == "json":
         stream.write(document(found))
         return
@@ -41,7 +41,7 @@ def write(found: CheckedGradients, stream: TextIO, form: str, *, color: bool) ->
 
         stream.write(plain.render(page))
     width = shutil.get_terminal_size().columns if form == "table" else 0
-    for line in remarks(found):
+    for line in remarks(found, why):
         texts = wrap(line, max(width - 2, NARROWEST), subsequent_indent="  ") if width else [line]
         stream.write("".join(f"  {text}\n" for text in texts))
     stream.write(f" {verdict(found, color=color)}\n")
@@ -104,9 +104,11 @@ def _place(index: tuple[int, ...]) -> str:
 # ── what there is to say ────────────────────────────────────────────────────────────────────────────────────
 
 
-def remarks(found: CheckedGradients) -> Iterator[str]:
+def remarks(found: CheckedGradients, why: str) -> Iterator[str]:
     for row in found.rows:
-        yield from _remarks(row, found)
+        yield from _remarks(row)
+    if why and not_finite(found):
+        yield f"`{why}` tells where that is born"
     for place in dict.fromkeys(place for row in found.rows for place in row.turns):
         yield f"loop at {place}: beside the point it would take other turns; held to those it takes there"
     for order, apart in enumerate(found.duality, 1):
@@ -126,19 +128,25 @@ def _joined(found: CheckedGradients) -> bool:
     return bool(wrong or not found.dual) and not found.culprits
 
 
-def _remarks(row: GradientCheck, found: CheckedGradients) -> Iterator[str]:
+def not_finite(found: CheckedGradients) -> list[GradientCheck]:
+    """The rows that are not finite, of the lowest order at which there are any."""
+    rows = [row for row in found.rows if row.nonfinite or row.verdict == "not finite"]
+    return [row for row in rows if len(row.wrt) == min(len(row.wrt) for row in rows)]
+
+
+def _remarks(row: GradientCheck) -> Iterator[str]:
     declared = f" (declared at {row.at})" if row.at else ""
     match row.verdict:
         case "wrong":
             where = _place(row.worst.index) if row.worst is not None else ""
             yield f"{row.name}{where} is wrong{declared}"
             if row.nonfinite:
-                yield f"{row.nonfinite} of {row.size} elements are not finite: {_trace(found)}"
+                yield f"{row.nonfinite} of {row.size} elements are not finite"
         case "not finite":
             what = (
                 f"{row.nonfinite} of {row.size} elements" if row.nonfinite else "the value, at this point or beside it"
             )
-            yield f"{row.name} is not finite: {what}; {_trace(found)}"
+            yield f"{row.name} is not finite: {what}"
         case "at a kink":
             yield f"{row.name} cannot be told: {_kinks(row)}"
         case "hidden by rounding":
@@ -150,11 +158,6 @@ def _remarks(row: GradientCheck, found: CheckedGradients) -> Iterator[str]:
     if row.checked < row.size - row.nonfinite and row.verdict != "not finite":
         every = f", all of them in {_counted(row.directions, 'direction')}" if row.directions else ""
         yield f"{row.name}: {row.checked} of {row.size} elements one by one{every}"
-
-
-def _trace(found: CheckedGradients) -> str:
-    model = "-e …" if found.model == "<expression>" else found.model
-    return f"`gradcli trace {model}` tells where that is born"
 
 
 def _kinks(row: GradientCheck) -> str:

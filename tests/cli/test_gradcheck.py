@@ -392,8 +392,8 @@ NAN_PAGE = """\
   by   shape   worst at   gradient   differences   error   noise   step
   x    2       [0]        nan        2.3446703     inf     2e-12   3e-04
   x[0] is wrong (declared at model.net:1)
-  1 of 2 elements are not finite: `gradcli trace model.net` tells where that is
-    born
+  1 of 2 elements are not finite
+  `gradcli trace model.net --wrt x` tells where that is born
  wrong: 1 of 1 gradient
 """
 
@@ -487,3 +487,14 @@ def test_the_table_is_no_wider_than_the_terminal(run: Any, monkeypatch: pytest.M
         page = run(LAYERS, "--format", "table").done().out
         assert max(map(len, page.splitlines())) <= int(width)
     assert "noise" in run(LAYERS).out
+
+
+def test_the_command_that_tells_why_is_whole(cli_inside: Cli, tmp_path: Path) -> None:
+    """With the net and the data that were asked for, and by what is not finite; of order 2, where order 1 is finite."""
+    (tmp_path / "m.net").write_text("net f(x: f64) = x\nnet g(x: f64, y: f64) = sqrt(f(x)) * y + abs(y) ** 1.5\n")
+    given = ("--net", "g", "-i", "x=0", "-i", "y=0")
+    why = "`gradcli trace m.net --net g -i x=0 -i y=0 --wrt {}` tells where that is born"
+    out = cli_inside("gradcheck", "m.net", *given, cwd=tmp_path).done().out
+    assert f"  {why.format('x')}\n" in out
+    out = cli_inside("gradcheck", "m.net", *given, "--wrt", "y", "--order", "2", cwd=tmp_path).done().out
+    assert f"  {why.format('y --order 2')}\n" in out
