@@ -42,10 +42,11 @@ def culprits(graph: Graph, arrays: Sequence[Array], seed: int) -> tuple[Culprit,
     """Each operator, place and operand once."""
     tried: Counter[Any] = Counter()
     found: dict[Any, Culprit] = {}
-    holders: set[Any] = set()
+    holders: dict[Any, set[int]] = {}  # the nodes at fault that hold a graph
+    innocent: set[int] = set()  # those in which something is
     since = count(1)
 
-    def seen(node: Node, operands: Sequence[Any]) -> None:
+    def seen(node: Node, operands: Sequence[Any], around: Sequence[Node]) -> None:
         nonlocal since
         if found and next(since) > QUIET:
             raise _Enough
@@ -56,30 +57,33 @@ def culprits(graph: Graph, arrays: Sequence[Array], seed: int) -> tuple[Culprit,
         for one in node_faults(node, operands, seed):
             key = (one.operator, one.at, one.operand)
             found.setdefault(key, one)
-            holders.update([key] if regions(node) else [])
+            innocent.update(map(id, around))
+            if regions(node):
+                holders.setdefault(key, set()).add(id(node))
 
     with suppress(_Enough):
         _seen(graph, arrays, seen)
-    inner = [one for key, one in found.items() if key not in holders]
-    return tuple(inner or found.values())
+    plain = [one for key, one in found.items() if key not in holders]
+    return tuple(plain or [one for key, one in found.items() if not holders[key] & innocent])
 
 
 class _Enough(Exception):
     """What is at fault is known."""
 
 
-Seen = Callable[[Node, Sequence[Any]], None]
+Seen = Callable[[Node, Sequence[Any], Sequence[Node]], None]
 
 
-def _seen(graph: Graph, arrays: Sequence[Any], seen: Seen) -> list[Any]:
-    """Run the graph, and tell `seen` of each node with its operands, in loops and checkpoints too."""
+def _seen(graph: Graph, arrays: Sequence[Any], seen: Seen, around: tuple[Node, ...] = ()) -> list[Any]:
+    """Run the graph, and tell `seen` of each node with its operands, in loops and checkpoints too, and of the nodes
+    that hold it."""
     import numpy as np
 
     env = {value.id: array for value, array in zip(graph.inputs, arrays, strict=True)}
     for node in graph.nodes:
         operands = [env[value.id] for value in node.inputs]
-        seen(node, operands)
-        inner = {name: _Region(region, seen) for name, region in regions(node).items()}
+        seen(node, operands, around)
+        inner = {name: _Region(region, seen, (*around, node)) for name, region in regions(node).items()}
         with np.errstate(all="ignore"):
             made = node.prim.eval(np, *operands, **{**node.params, **inner})
         for out, array in zip(node.outs, made if isinstance(made, tuple) else (made,), strict=True):
@@ -90,12 +94,12 @@ def _seen(graph: Graph, arrays: Sequence[Any], seen: Seen) -> list[Any]:
 class _Region:
     """What a node runs in place of a graph that it holds."""
 
-    def __init__(self, graph: Graph, seen: Seen) -> None:
+    def __init__(self, graph: Graph, seen: Seen, around: tuple[Node, ...]) -> None:
         self.inputs, self.outputs = graph.inputs, graph.outputs
-        self._graph, self._told = graph, seen
+        self._graph, self._told, self._around = graph, seen, around
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
-        return _seen(self._graph, arrays, self._told)
+        return _seen(self._graph, arrays, self._told, self._around)
 
 
 def _differentiable(node: Node) -> bool:

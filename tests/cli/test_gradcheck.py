@@ -498,3 +498,10 @@ def test_the_command_that_tells_why_is_whole(cli_inside: Cli, tmp_path: Path) ->
     assert f"  {why.format('x')}\n" in out
     out = cli_inside("gradcheck", "m.net", *given, "--wrt", "y", "--order", "2", cwd=tmp_path).done().out
     assert f"  {why.format('y --order 2')}\n" in out
+
+
+def test_a_checkpoint_is_not_at_fault_for_a_loop_in_it() -> None:
+    text = "net part(h) {\n  for i in 0..20 {\n    h = sin(h)\n  }\n  return h\n}\nnet main(x) = checkpoint(part)(x)\n"
+    with planted("scan", "vjp", lambda cotangent: scaled(cotangent, FACTOR)):
+        found = checked(text + "input x = 0.3\n")
+    assert [(one.operator, one.at) for one in found.culprits] == [("scan", "model.net:2")]
