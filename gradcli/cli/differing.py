@@ -1,6 +1,7 @@
 """`diff`."""
 
 import sys
+from shutil import get_terminal_size
 from typing import Annotated
 
 from gradcli.cli.options import (
@@ -89,7 +90,9 @@ def diff_verb(
     part: Part = "structure" if structure else "numbers" if numbers else "all"
     found = api.diff(left, right, request, Tolerance(rtol, atol, ulps), part)
     if chosen == "full":
-        sys.stdout.write(difference_text(found, color=colored(voice.color, sys.stdout), quiet=voice.quiet))
+        width = get_terminal_size().columns if sys.stdout.isatty() else 0
+        color = colored(voice.color, sys.stdout)
+        sys.stdout.write(difference_text(found, color=color, quiet=voice.quiet, width=width))
     elif chosen == "json":
         sys.stdout.write(difference_json(found))
     else:

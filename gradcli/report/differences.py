@@ -9,18 +9,22 @@ from typing import Any
 from gradcli.facts.differences import Change, Difference, Unlike
 from gradcli.report.diagnostics import render_places
 from gradcli.report.forms import place_of
-from gradcli.report.layout import Grid
+from gradcli.report.layout import Grid, without_columns
 from gradcli.report.signs import paint, whole_words
 from gradcli.syntax.diagnostics import Diagnostic, Label, Span
 
 WIDTH = 76  # of a line of the summary
 SHOWN = 50  # differences of each kind that are told of
 KINDS = {"value": "value", "input": "gradient", "param": "gradient", "array": "array"}
+MOST_DIGITS, FEWEST_DIGITS = 16, 3
+GAP = 2
+FIRST_TO_GO = ("of it", "ulps", "off by")  # columns that a narrow terminal does without
 TITLES = ("", "left", "right", "at", "off by", "of it", "ulps", "differ")
 
 
-def difference_text(found: Difference, *, color: bool, quiet: bool = False) -> str:
-    """The whole page; with `quiet` nothing where both sides agree."""
+def difference_text(found: Difference, *, color: bool, quiet: bool = False, width: int = 0) -> str:
+    """The whole page; with `quiet` nothing where both sides agree. A table is no wider than `width`, if that is given
+    and as far as numbers and columns can be spared."""
     if quiet and found.equal:
         return ""
     head = f"{found.left} and {found.right} {'agree' if found.equal else 'differ'}"
@@ -29,7 +33,7 @@ def difference_text(found: Difference, *, color: bool, quiet: bool = False) -> s
     parts += [_change(change, color) for change in (found.changes or ())[:SHOWN]]
     parts += _more(found.changes or ())
     if found.unlike:
-        parts.append(_table(found.unlike[:SHOWN]))
+        parts.append(_table(found.unlike[:SHOWN], width))
         parts += _more(found.unlike)
     return "\n".join(parts)
 
@@ -75,14 +79,23 @@ def _more(found: Sequence[Any]) -> list[str]:
     return [f"… and {len(found) - SHOWN:_} more\n"] if len(found) > SHOWN else []
 
 
-def _table(found: Sequence[Unlike]) -> str:
+def _table(found: Sequence[Unlike], width: int) -> str:
     """One line for each array; what has no numbers to show says why in words below."""
-    rows = [tuple((cell,) for cell in _cells(each)) for each in found if each.worst is not None]
+    known = [each for each in found if each.worst is not None]
     lines = []
-    if rows:
-        lines = [f"  {'  '.join(cells)}".rstrip() for cells in Grid(TITLES, tuple(rows)).lines()]
+    if known:
+        lines = [("  " + (" " * GAP).join(cells)).rstrip() for cells in _fitting(known, width).lines()]
     lines += [f"  {_name(each)}: {each.message}" for each in found if each.worst is None]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _fitting(found: Sequence[Unlike], width: int) -> Grid:
+    """With fewer digits where the terminal is too narrow, as long as the two numbers differ; then without columns."""
+    for digits in (0, *range(MOST_DIGITS, FEWEST_DIGITS - 1, -1)):
+        made = Grid(TITLES, tuple(tuple((cell,) for cell in _cells(each, digits)) for each in found))
+        if not width or made.width(GAP) <= width:
+            return made
+    return without_columns(made, width, FIRST_TO_GO, GAP)
 
 
 def _name(each: Unlike) -> str:
@@ -91,19 +104,35 @@ def _name(each: Unlike) -> str:
     return whole_words(f"{kind}{each.name}") or "the array"
 
 
-def _cells(each: Unlike) -> tuple[str, ...]:
+def _cells(each: Unlike, digits: int) -> tuple[str, ...]:
     worst = each.worst
     assert worst is not None
     return (
         _name(each),
-        worst.left,
-        worst.right,
+        *_told_apart(worst.left, worst.right, digits),
         worst.at.removeprefix(" at ") or "·",
         f"{worst.absolute:.3g}",
         f"{worst.relative:.2g}",
         worst.steps,
         f"{worst.count}/{worst.size}",
     )
+
+
+def _told_apart(left: str, right: str, digits: int) -> tuple[str, str]:
+    """Two numbers with so many digits, 0 for all, or as many more as tell them apart; texts that are none stay."""
+    for count in range(digits, MOST_DIGITS + 1) if digits else ():
+        short, other = (_rounded(number, count) for number in (left, right))
+        if short != other:
+            return short, other
+    return left, right
+
+
+def _rounded(text: str, digits: int) -> str:
+    """The shorter of the text and its number with so many digits."""
+    try:
+        return min(text, f"{float(text):.{digits}g}", key=len)
+    except ValueError:
+        return text
 
 
 def _counted(count: int, name: str) -> str:

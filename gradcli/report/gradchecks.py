@@ -12,7 +12,7 @@ from gradcli.report.arrays import shape_text
 from gradcli.report.diagnostics import render_all
 from gradcli.report.document import list_of, text
 from gradcli.report.forms import as_json
-from gradcli.report.layout import NARROWEST, Grid, Page, sens_text
+from gradcli.report.layout import NARROWEST, Grid, Page, sens_text, without_columns
 from gradcli.report.numbers import json_number
 from gradcli.report.signs import paint, printable
 from gradcli.request import CheckedGradients, GradientCheck, WorstElement
@@ -34,7 +34,10 @@ def write(found: CheckedGradients, stream: TextIO, form: str, *, color: bool, wh
 
         width = shutil.get_terminal_size().columns
         table.render(
-            replace(page, grids=tuple(narrowed(one, width) for one in page.grids)), stream, color=color, width=width
+            replace(page, grids=tuple(without_columns(one, width, FIRST_TO_GO) for one in page.grids)),
+            stream,
+            color=color,
+            width=width,
         )
     else:
         from gradcli.report import plain
@@ -69,19 +72,6 @@ def grid(found: CheckedGradients) -> Grid:
     titles = ("by", "shape", "worst at", "gradient", "differences", "error", "noise", "step")
     rows = tuple(tuple((cell,) for cell in _cells(row)) for row in found.rows)
     return Grid(titles, rows)
-
-
-def narrowed(one: Grid, width: int) -> Grid:
-    """Without columns, where the terminal is too narrow for all."""
-    from gradcli.report.layout import GAP, INDENT
-
-    for title in FIRST_TO_GO:
-        if INDENT + sum(one.widths()) + GAP * (len(one.titles) - 1) <= width:
-            break
-        keep = [k for k, name in enumerate(one.titles) if name != title]
-        rows = tuple(tuple(row[k] for k in keep) for row in one.rows)
-        one = Grid(tuple(one.titles[k] for k in keep), rows)
-    return one
 
 
 def _cells(row: GradientCheck) -> list[str]:

@@ -36,12 +36,27 @@ class Grid:
         whole = zip(self.titles, *self.rows, strict=True)
         return [max(map(columns, (title, *(line for cell in cells for line in cell)))) for title, *cells in whole]
 
+    def width(self, gap: int = GAP) -> int:
+        """Of the whole, with its indent and the gaps."""
+        return INDENT + sum(self.widths()) + gap * (len(self.titles) - 1)
+
     def lines(self) -> Iterator[tuple[str, ...]]:
         """Every line as its cells, titles first, padded so that they stand below each other."""
         widths = self.widths()
         for row in (tuple((title,) for title in self.titles), *self.rows):
             for cells in zip_longest(*row, fillvalue=""):
                 yield tuple(map(padded, cells, widths))
+
+
+def without_columns(one: Grid, width: int, first_to_go: Sequence[str], gap: int = GAP) -> Grid:
+    """Without columns, by their titles, where the terminal is too narrow for all."""
+    for title in first_to_go:
+        if one.width(gap) <= width:
+            break
+        keep = [k for k, name in enumerate(one.titles) if name != title]
+        rows = tuple(tuple(row[k] for k in keep) for row in one.rows)
+        one = Grid(tuple(one.titles[k] for k in keep), rows)
+    return one
 
 
 @record

@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradcli import api
 from gradcli.data.write import write_arrays
 from gradcli.diff.verb import structure
+from gradcli.facts.differences import Tolerance
 from gradcli.interp.files import read_source
 from gradcli.interp.program import Program
+from gradcli.report.differences import difference_text
+from gradcli.request import Request
 from gradcli.syntax.diagnostics import Source
 from tests.conftest import ROOT, Cli, Ran
 
@@ -360,3 +364,33 @@ def test_numbers_only(cli_inside: Cli, tmp_path: Path) -> None:
     both = cli_inside("diff", "old.net", "new.net", "--numbers", "--structure", cwd=tmp_path)
     assert both.code == 2
     assert "USE005" in both.err
+
+
+# ── on a terminal ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_table_fits_a_terminal(tmp_path: Path) -> None:
+    """With fewer digits, but as many as tell two numbers apart; then without columns. In a pipe with all."""
+    a, b = tmp_path / "a.npz", tmp_path / "b.npz"
+    write_arrays(a, {"matrix": np.full((2, 3), 1 / 3), "w": np.array([2 / 3])})
+    write_arrays(b, {"matrix": np.full((2, 3), -1e-5 / 3), "w": np.array([2 / 3 + 1e-9])})
+    found = api.diff(str(a), str(b), Request(), Tolerance(), "all")
+
+    def table(width: int) -> list[str]:
+        return difference_text(found, color=False, width=width).splitlines()[-3:]
+
+    assert table(0) == [
+        "          left                right                    at      off by  of it    ulps     differ",
+        "  matrix  0.3333333333333333  -3.3333333333333337e-06  [0, 0]  0.333   1e+05    9.1e+18  6/6",
+        "  w       0.6666666666666666  0.6666666676666666       [0]     1e-09   1.5e-09  9e+06    1/1",
+    ]
+    assert table(76) == [
+        "          left         right        at      off by  of it    ulps     differ",
+        "  matrix  0.33333      -3.3333e-06  [0, 0]  0.333   1e+05    9.1e+18  6/6",
+        "  w       0.666666667  0.666666668  [0]     1e-09   1.5e-09  9e+06    1/1",
+    ]
+    assert table(56) == [
+        "          left         right        at      differ",
+        "  matrix  0.333        -3.33e-06    [0, 0]  6/6",
+        "  w       0.666666667  0.666666668  [0]     1/1",
+    ]
