@@ -117,7 +117,7 @@ def _side(equation: Equation) -> str:
 
 
 def _note(equation: Equation) -> str:
-    return f"(summed over {', '.join(_dim(d) for d in equation.summed)})" if equation.summed else ""
+    return f"(summed over {', '.join(dim_text(d) for d in equation.summed)})" if equation.summed else ""
 
 
 def _given(equation: Equation) -> str:
@@ -141,7 +141,7 @@ def _equation(equation: Equation) -> str:
     return f"{TEXT.name(equation.name)} = {called}{made}"
 
 
-def _dim(label: str) -> str:
+def dim_text(label: str) -> str:
     return f"dim {label}" if label.isdecimal() else label
 
 

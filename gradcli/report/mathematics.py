@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gradcli.ir.formula import Derivation, Equation, Explanation, Formula, Name, Step
-from gradcli.report.derivations import number_text, place_text, reading, shape_text, source_text, weighted
+from gradcli.report.derivations import dim_text, number_text, place_text, reading, shape_text, source_text, weighted
 from gradcli.report.notation import spread, write
 from gradcli.report.signs import columns, printable
 from gradcli.report.styles import LATEX, TEXT, escaped
@@ -173,7 +173,8 @@ def _cells(step: Step) -> tuple[Cell, Cell]:
         right += [""] * (len(left) - len(right))
         left += [""] * (len(right) - len(left))
     left.append(_equation(step.value))
-    right += [_equation(e) for e in step.derivative]
+    right += [_equation(e) for e in step.derivative[:-1] if e.block is None]
+    right += [_equation(e) for e in step.derivative[-1:]]
     if step.why and not step.derivative:
         right.append(rf"\text{{{step.why}}}")
     return left, right or [""]
@@ -188,7 +189,9 @@ def _equation(equation: Equation) -> str:
         source = source_text(equation)
         return name + (LATEX.prose(source) if source else "")
     called = f"{_call(equation.call)} = " if equation.call else ""
-    over = rf"\quad\text{{(summed over {_words(', '.join(equation.summed))})}}" if equation.summed else ""
+    over = (
+        rf"\quad\text{{(summed over {_words(', '.join(map(dim_text, equation.summed)))})}}" if equation.summed else ""
+    )
     return f"{name} = {called}{write(equation.formula, LATEX)}{over}"
 
 
