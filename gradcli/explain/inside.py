@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 
 from gradcli.explain.formulas import ADJOINT, LONGEST, VIEWS, Letters, Reader
+from gradcli.ir.dimnames import Names, dim_names
 from gradcli.ir.formula import Block, Equation, Formula, Name, Term
 from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.region import regions
@@ -26,6 +27,7 @@ def block_of(node: Node, outer: Reader) -> Block:
     first = 1 + node.params["consts"] if is_loop else 0
     end = first + node.params["carry"] if is_loop else 0
     reader = _inside(body, inner, outer.known)
+    reader.dims = dim_names(body, dict(_dims(operands, body, outer, end)))
     lines, results = _turn(body, reader, letters)
     given = (
         Equation(name, value.aval, None if operand is None else outer.of(operand))
@@ -65,6 +67,17 @@ def _input_name(hint: str, letters: Letters) -> Name:
     if hint.startswith(SENS):
         return letters.of(f"{ADJOINT}y{int(hint.removeprefix(SENS)) + 1}")
     return letters.of(hint) if hint else letters.fresh("u")
+
+
+def _dims(operands: Sequence[Value | None], body: Graph, outer: Reader, sliced: int) -> Iterator[tuple[int, Names]]:
+    """The names of dims of a body's inputs, those from number `sliced` on being slices of the operands, if it is one of
+    a loop."""
+    for k, (operand, value) in enumerate(zip(operands, body.inputs, strict=True)):
+        names = outer.dims.get(operand.id, ()) if operand is not None else ()
+        if len(names) > value.rank and 0 < sliced <= k:
+            names = names[1:]
+        if len(names) == value.rank:
+            yield value.id, names
 
 
 def _inside(graph: Graph, names: Sequence[Name], known: Set[str] = frozenset()) -> Reader:

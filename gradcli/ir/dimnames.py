@@ -17,12 +17,20 @@ def dim_names(graph: Graph, known: Mapping[int, Names]) -> dict[int, Names]:
     found: dict[int, Names] = dict(known)
     for node in graph.nodes:
         operands = [found.get(v.id) or known.get(v.id) or (None,) * v.rank for v in node.inputs]
-        made = _of_result(node, operands)
-        for out in node.outs:
+        every = _of_loop(node, operands) if node.prim.name == "scan" else [_of_result(node, operands)] * len(node.outs)
+        for out, made in zip(node.outs, every, strict=True):
             own = known.get(out.id)
             guess = made if len(made) == out.rank else (None,) * out.rank
             found[out.id] = guess if own is None else tuple(a or b for a, b in zip(own, guess, strict=True))
     return found
+
+
+def _of_loop(node: Node, operands: list[Names]) -> list[Names]:
+    """What is carried keeps its names from turn to turn; a history has the turns in front."""
+    params = node.params
+    start, n = params["counted"] + params["consts"], params["carry"]
+    carried = operands[start : start + n]
+    return [*carried, *((None, *names) for names in carried), *[()] * (len(node.outs) - 2 * n)]
 
 
 def _of_result(node: Node, operands: list[Names]) -> Names:

@@ -177,10 +177,25 @@ DECAY = """net Decay(x: f64[3], w: f64[3]) -> f64 {
 input x: f64[3] = [1, 2, 3]
 input w: f64[3] = [1, 2, 3]
 """
+BIASED = """net Biased(x: f64[batch, k], w: f64[k, k], b: f64[k]) -> f64 {
+  x = x + b
+  for i in 0..20 {
+    x = tanh(x @ w + b)
+    for j in 0..12 {
+      x = x * b + sin(x)
+    }
+  }
+  return sum(x)
+}
+input x: f64[2, 3] = [[1, 2, 3], [4, 5, 6]]
+input w: f64[3, 3] = eye(3)
+input b: f64[3] = [0.1, 0.2, 0.3]
+"""
 TEXTS = {
     "perceptron": PERCEPTRON, "where": WHERE, "loop": LOOP, "while": WHILE, "nested": NESTED, "layers": LAYERS,
     "broadcast": BROADCAST, "write": WRITE, "two": TWO, "inner": INNER, "again": AGAIN, "names": NAMES,
     "normals": NORMALS, "recurrent": RECURRENT, "vector": VECTOR, "swap": SWAP, "decay": DECAY, "deep": DEEP,
+    "biased": BIASED,
 }  # fmt: skip
 
 

@@ -41,13 +41,20 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "again": ("again", {}),
     "recurrent": ("recurrent", {}),  # by x alone: no adjoint of w is carried
     "deep": ("deep", {"net": "Deep"}),  # nor in loops inside of loops, nor in what is computed again
+    "biased": ("biased", {"wrt": "b"}),  # sums name their dims, in loops too
     "decay": ("decay", {"get_all": True}),  # no turn of the adjoint reads x: its bars are bars all the same
     "vector": ("vector", {"get_all": True}),  # products of both kinds
     "nested_forward": ("nested", {"mode": "forward"}),  # tangents have dots inside of loops, too
     "swap": ("swap", {"get_all": True}),
 }
 FORMS = {"text": "txt", "md": "md", "latex": "tex"}
-ALSO = {"matmul": ("md", "latex"), "recurrent": ("latex",), "loop": ("md", "latex"), "survey": ("md",)}  # besides text
+ALSO = {
+    "biased": ("latex",),
+    "matmul": ("md", "latex"),
+    "recurrent": ("latex",),
+    "loop": ("md", "latex"),
+    "survey": ("md",),
+}  # besides text
 FILES = [(name, form) for name in SHOWN for form in ("text", *ALSO.get(name, ()))]
 
 
