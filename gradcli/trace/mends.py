@@ -129,7 +129,7 @@ def _root_at_zero(spot: Spot) -> Iterator[Mend]:
             text, sign = inner.span.text, ">" if name == "sqrt" else "!="
             yield Mend(f"the derivative of {name} at 0 is infinite; to have 0 there", spot.span,
                        f"where({text} {sign} 0, {name}(where({text} {sign} 0, {text}, 1)), 0)")  # fmt: skip
-        case ast.Binary(op="**", left=left, right=right):
+        case ast.Binary(op="**", left=left, right=right) if spot.numbers[0] == 0:  # else it is too large
             text = left.span.text
             yield Mend("the derivative of this power at 0 is infinite; to have 0 there", spot.span,
                        f"where({text} > 0, where({text} > 0, {text}, 1) ** {held(right)}, 0)")  # fmt: skip
