@@ -21,11 +21,11 @@ from gradcli.request import ModelFile, Request
 from gradcli.syntax import ast
 from gradcli.syntax.diagnostics import Diagnostic, Span
 from gradcli.trace import saying
-from gradcli.trace.margins import LEAST, SHRINKING, Probe, underflows
+from gradcli.trace.margins import ADDING, LEAST, SHRINKING, Probe, underflows
 from gradcli.trace.places import Around, own_span, role_of, span_around
 from gradcli.trace.ready import Ready, get_ready
 from gradcli.trace.spots import tree_of
-from gradcli.trace.tracer import LIMITS, Birth, Nearest, Tracer, numbers_at, steps
+from gradcli.trace.tracer import LIMITS, Bad, Birth, Nearest, Tracer, numbers_at, steps
 from gradcli.trace.trying import repair
 
 MOST_HARMLESS = 5
@@ -224,28 +224,44 @@ def _path(ready: Ready, tracer: Tracer, root: int) -> tuple[Hop, ...]:
     gradients = [value for _, kind, value in ready.results if kind == "gradient" and value in spoiled]
     if not spoiled:
         return ()
-    chain = _chain(tracer, root, (gradients or spoiled)[0].id)
+    chain = [bad[key] for key in _chain(tracer, root, (gradients or spoiled)[0].id)]
     hops: list[Hop] = []
-    for key in chain:
-        entry = bad[key]
-        role = role_of(Around(ready.derived.graph), entry.node)
-        name = "" if entry.node is None else role.prim if role is not None else entry.node.prim.name
-        how = ""
-        if entry.node is not None and entry.how and entry.parents and len(entry.how) > 1 and _tells(entry.how):
-            how = saying.with_numbers(entry.node, entry.how)
-        hop = Hop(
-            own_span(entry.node),
-            "data" if entry.node is None else _born(role),
-            saying.operator(name),
-            _text(entry.what),
-            how,
-        )
+    for entry in chain:
+        if entry is not chain[0] and entry.node is not None and _adds_to_another(entry.node, bad):
+            continue
+        hop = _hop(ready, entry)
         if hops and (hops[-1].span, hops[-1].born) == (hop.span, hop.born):
             last = hops.pop()
             hop = replace(hop, how=hop.how or (last.how if last.value == hop.value else ""))
         if hop.span is not None or hop.born == "data":
             hops.append(hop)
     return tuple(hops)
+
+
+def _hop(ready: Ready, entry: Bad) -> Hop:
+    node, value = entry.node, _text(entry.what)
+    if node is None:
+        return Hop(own_span(node), "data", "", value, "")
+    role = role_of(Around(ready.derived.graph), node)
+    name = node.prim.name if role is None else role.prim
+    added = _sums_cotangents(node) and entry.what == entry.what
+    how = entry.how if len(entry.how) > 1 and entry.parents and _tells(entry.how) and not added else ()
+    return Hop(
+        own_span(node), _born(role), saying.operator(name), value, saying.with_numbers(node, how) if how else ""
+    )
+
+
+def _adds_to_another(node: Node, bad: Mapping[int, Bad]) -> bool:
+    """Whether a step adds a finite term of its line to a cotangent that other lines have spoiled."""
+    if not _sums_cotangents(node):
+        return False
+    total, first = node.inputs[0], node.inputs[0].node
+    whole = node.prim.name != "add" and first is not None and (first.spans, first.role) == (node.spans, node.role)
+    return not any(value.id in bad for value in ([total] if whole else node.inputs[1:]))
+
+
+def _sums_cotangents(node: Node) -> bool:
+    return node.role is not None and node.role.kind == "adjoint" and node.prim.name in ADDING
 
 
 def _tells(how: Sequence[float]) -> bool:
