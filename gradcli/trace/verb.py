@@ -246,9 +246,7 @@ def _hop(ready: Ready, entry: Bad) -> Hop:
     name = node.prim.name if role is None else role.prim
     added = _sums_cotangents(node) and entry.what == entry.what
     how = entry.how if len(entry.how) > 1 and entry.parents and _tells(entry.how) and not added else ()
-    return Hop(
-        own_span(node), _born(role), saying.operator(name), value, saying.with_numbers(node, how) if how else ""
-    )
+    return Hop(own_span(node), _born(role), saying.operator(name), value, saying.with_numbers(node, how) if how else "")
 
 
 def _adds_to_another(node: Node, bad: Mapping[int, Bad]) -> bool:
