@@ -24,9 +24,9 @@ from gradcli.plan.plan import Call, Plan
 
 Array = np.ndarray[Any, Any]
 
-CHUNK = 2_000  # operators of a function, which is made in about 10 ms, and saves one in each run
+CHUNK = 2_000  # operators of a function, which is made in some 35 ms, and saves one in each run
 OFTEN = 4  # runs one by one, before functions are made
-PACE = 8  # runs, after which all chunks are functions
+PACE = 32  # runs, over which they are made, so that none of these takes more than some twice as long
 
 
 def scalars(plan: Plan, clocks: Clocks | None = None) -> Scalars | None:
