@@ -18,6 +18,7 @@ INFIX = {  # sign, how strongly it binds
 SPELLED = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min", "reduce_prod": "prod", "reduce_any": "any",
            "reduce_all": "all", "logical_not": "not", "scan": "for", "recurrence": "cumprod"}  # fmt: skip
 THROUGH = ("broadcast_to", "reshape", "stop_gradient", "copy", "cast", "transpose")  # the same numbers
+UNDERFLOW = "underflow of"  # what a 0 is, made of numbers that are none
 ATOM = 9
 LONGEST = 32  # letters of a line's own text
 DEPTH = 3

@@ -22,11 +22,13 @@ from gradcli.syntax.diagnostics import ModelError, Source, Span
 from gradcli.trace import mends
 from gradcli.trace.places import role_of, span_around
 from gradcli.trace.ready import Ready, get_ready
+from gradcli.trace.saying import UNDERFLOW
 from gradcli.trace.spots import Spot
 from gradcli.trace.tracer import Birth, Tracer
 
 MOST = 3  # that are tried
 LONG = 10**9  # operations: some seconds
+FLOOR = "maximum("  # what keeps an operand away from 0
 WIDER = {"f16": ("f32", "f64"), "f32": ("f64",), "f64": ()}
 
 
@@ -48,16 +50,21 @@ def repair(
     spot = Spot(birth.around.graph, birth.node, name, role is not None, birth.operands, finding.span,
                 tracer.masked.get(root))  # fmt: skip
     most = MOST if cost(ready.derived.graph) <= LONG else 1
-    for mend in islice(mends.candidates(spot), most):
+    wider = [
+        Mend(f"{dtype} holds these numbers", option=f"--dtype {dtype}") for dtype in WIDER.get(birth.out.dtype, ())
+    ]
+    texts = [*islice(mends.candidates(spot), most)]
+    vanished = any(operand.about.startswith(UNDERFLOW) for operand in finding.operands)
+    later = [mend for mend in texts if vanished and FLOOR in mend.by]  # 0 is not what the model means
+    for mend in (*(mend for mend in texts if mend not in later), *wider[:most], *later):
         if on_step is not None:
-            on_step("a repair")
-        if _helps(ready, request, file, mend, finding.span):
+            on_step("a repair" if mend.span else mend.option)
+        if mend.span is not None and _helps(ready, request, file, mend, finding.span):
             return mend
-    for dtype in WIDER.get(birth.out.dtype, ())[:most]:
-        if on_step is not None:
-            on_step(f"in {dtype}")
-        if _clean(partial(prepare, file, replace(request, dtype=dtype)), request):
-            return Mend(f"{dtype} holds these numbers", option=f"--dtype {dtype}")
+        if mend.span is None and _clean(
+            partial(prepare, file, replace(request, dtype=mend.option.split()[-1])), request
+        ):
+            return mend
     return None
 
 

@@ -149,9 +149,9 @@ def _vanished(ready: Ready, birth: Birth) -> dict[int, str]:
             numbers = [float(x) for x in numbers_at(made, operands, at)]
             if made.prim.name == "reduce_prod":
                 if operands[0].all():
-                    seen[zeros[made]] = f"underflow of {saying.formula(made)}"
+                    seen[zeros[made]] = f"{saying.UNDERFLOW} {saying.formula(made)}"
             elif underflows(made.prim.name, numbers):
-                seen[zeros[made]] = f"underflow of {saying.with_numbers(made, numbers)}"
+                seen[zeros[made]] = f"{saying.UNDERFLOW} {saying.with_numbers(made, numbers)}"
         if made is node:
             raise _Enough
 
