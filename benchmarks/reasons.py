@@ -45,7 +45,8 @@ REASONS: dict[str, str] = {
     "later it takes 23 ms.",
     "cold": "a process that only imports NumPy takes 0.15 to 0.16 s here (see startup), two thirds of ours, so JAX "
     "and PyTorch decide the ratio by how long they take to load.",
-    "startup": "check long: each of 200 nets is elaborated three times; see check mixed. check mixed: a net is proved for all sizes alone, again within each "
-    "net that calls it, and the entry net on data, too; so 26,000 operators come of these 2,000 lines, and no part "
-    "of the work takes most of the time.",
+    "startup": "check long: each of 200 nets is elaborated three times, by itself, within the net that calls it and "
+    "on data; see check mixed. check mixed: a net is proved for all sizes alone, again within each net that calls "
+    "it, and the entry net on data, too; so 26,000 operators come of these 2,000 lines, and no part of the work "
+    "takes most of the time.",
 }
