@@ -15,7 +15,7 @@ from gradcli.interp.program import Fed, Feed
 from gradcli.ir.aval import NUMPY_NAMES, Aval, is_int
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph
-from gradcli.ir.region import regions
+from gradcli.ir.region import graphs_of
 from gradcli.record import record, replace
 from gradcli.syntax.diagnostics import fail
 
@@ -114,13 +114,8 @@ def _with_scratch(plan: Plan, machine: Machine) -> Plan:
 
 def _workspace(graph: Graph) -> int:
     """The most that one step has beside its operands and results, in loops, too."""
-    graphs, most = [graph], 0
-    for around in graphs:
-        for node in around.nodes:
-            graphs += regions(node).values()
-            if node.prim.workspace is not None:
-                most = max(most, node.prim.workspace(node))
-    return most
+    nodes = [node for around in graphs_of(graph) for node in around.nodes]
+    return max((node.prim.workspace(node) for node in nodes if node.prim.workspace is not None), default=0)
 
 
 def run_plan(plan: AnyPlan, inputs: Sequence[Any], machine: Machine) -> list[Array]:

@@ -115,6 +115,9 @@ def _format(file: DataFile) -> Format:
     known = SUFFIXES.get(file.path.suffix.lower())
     if known is not None:
         return known
+    if file.path.suffix == ".net":
+        raise file.fail("DAT005", "{} is a model, not data",
+                        help=f"`gradcli grad {file.path} -o results.npz` stores what it gives")  # fmt: skip
     start = file.head(64)
     if start.startswith(MAGIC):
         return "npy"

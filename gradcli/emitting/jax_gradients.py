@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from gradcli.ir.graph import Graph
-from gradcli.ir.region import regions
+from gradcli.ir.region import graphs_of
 from gradcli.record import record
 from gradcli.syntax.diagnostics import ENVIRONMENT, ModelError, fail
 
@@ -160,10 +160,7 @@ def _bytes(program: Any) -> int | None:
 def needs_wide(graph: Graph) -> bool:
     """Whether a graph has floats of 64 bits, or takes or gives such integers."""
     ends = [*graph.inputs, *graph.outputs]
-    graphs = [graph]
-    for one in graphs:
-        graphs += [region for node in one.nodes for region in regions(node).values()]
-    values = [out for one in graphs for node in one.nodes for out in node.outs]
+    values = [out for one in graphs_of(graph) for node in one.nodes for out in node.outs]
     return any(v.dtype in ("f64", "i64") for v in ends) or any(v.dtype == "f64" for v in values)
 
 

@@ -9,7 +9,7 @@ from gradcli.explain.formulas import ADJOINT, LONGEST, VIEWS, Letters, Reader
 from gradcli.ir.dimnames import Names, dim_names
 from gradcli.ir.formula import Block, Equation, Formula, Name, Term
 from gradcli.ir.graph import Graph, Node, Value
-from gradcli.ir.region import regions
+from gradcli.ir.region import graphs_of, regions
 from gradcli.record import replace
 
 SENS = "sens."  # how a graph calls what an output of it is weighed by
@@ -54,13 +54,11 @@ def block_of(node: Node, outer: Reader) -> Block:
 
 def model_names(graph: Graph) -> set[str]:
     """How the values of a graph are called, and those of the graphs that its nodes hold."""
-    found: set[str] = set()
-    work = [graph]
-    while work:
-        graph = work.pop()
-        found.update(value.hint for value in (*graph.inputs, *(out for node in graph.nodes for out in node.outs)))
-        work += [region for node in graph.nodes for region in regions(node).values()]
-    return found
+    return {
+        value.hint
+        for one in graphs_of(graph)
+        for value in (*one.inputs, *(out for node in one.nodes for out in node.outs))
+    }
 
 
 def _input_name(hint: str, letters: Letters) -> Name:

@@ -20,6 +20,14 @@ def regions(node: Node) -> dict[str, Graph]:
     return {name: value for name, value in node.params.items() if isinstance(value, Graph)}
 
 
+def graphs_of(graph: Graph) -> list[Graph]:
+    """A graph and those that its nodes hold, at any depth, the outer ones first."""
+    found = [graph]
+    for one in found:
+        found += [region for node in one.nodes for region in regions(node).values()]
+    return found
+
+
 def carried(node: Node, name: str) -> range:
     """The inputs of a region that belong to it, so that it may write into them: the carry of a loop's body."""
     if node.prim.name != "scan" or name != "body":

@@ -15,7 +15,7 @@ from gradcli import opening
 from gradcli.engine import run_plan, threads_of
 from gradcli.facts.measure import LOOP, MIXED, Figures, Peaks, Profile, ProfiledLine, ProfiledStep
 from gradcli.ir.graph import Node
-from gradcli.ir.region import regions
+from gradcli.ir.region import graphs_of
 from gradcli.measure.bench import Work, first_call, not_finite
 from gradcli.measure.parts import Part, parts_of
 from gradcli.measure.roofline import measure
@@ -95,10 +95,7 @@ def doubts(plain: float, stepwise: float) -> Iterable[Diagnostic]:
 
 def dtypes_of(plan: Plan) -> set[str]:
     """Dtypes of matrix products."""
-    graphs = [plan.graph]
-    for graph in graphs:
-        graphs += [region for node in graph.nodes for region in regions(node).values()]
-    return {node.outs[0].dtype for graph in graphs for node in graph.nodes if node.prim.name == "matmul"}
+    return {node.outs[0].dtype for graph in graphs_of(plan.graph) for node in graph.nodes if node.prim.name == "matmul"}
 
 
 # ── figures ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -83,8 +83,10 @@ class Turns:
             return self._run(arrays)
         if self._every:
             return self._watched(arrays)
+        if self._record is not None and self._record.full:
+            self._tell(self._record)
         before = self.tracer.flags
-        made = self._run(arrays) if self._record is None else self._recorded(self._record, arrays)
+        made = self._run(arrays) if self._record is None else self._record.turn(arrays)
         flags = self.tracer.flags - before
         if flags or self._turn > self._handed or any(self._of_state):
             self._follow(arrays, made, flags)
@@ -104,11 +106,6 @@ class Turns:
         self._tell_carried(inside, [array[None] for array in made[: len(self._carry)]], [int(arrays[0])])
         self._hand_on(found)
         return made
-
-    def _recorded(self, record: Recording, arrays: Sequence[Array]) -> Sequence[Array]:
-        if record.full:
-            self._tell(record)
-        return record.turn(arrays)
 
     def finish(self) -> None:
         """After the last turn; what is kept of a loop inside of a loop waits for more of its turns."""

@@ -17,7 +17,7 @@ from gradcli.interp.params import FromFile
 from gradcli.interp.program import Fed, Feed, Prepared, Program
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Value
-from gradcli.ir.region import regions
+from gradcli.ir.region import graphs_of
 from gradcli.passes.checkpoints import checkpoint_loops
 from gradcli.passes.histories import keep_parts
 from gradcli.passes.loops import prune
@@ -112,10 +112,8 @@ def _shortened(derived: Derived, count: int) -> dict[int, str]:
 
 def _name_inside(graph: Graph) -> None:
     """What comes into a checkpoint without a name is called by what the model gives to it."""
-    graphs = [graph]
-    for around in graphs:
+    for around in graphs_of(graph):
         for node in around.nodes:
-            graphs += regions(node).values()
             if node.prim.name == "checkpoint":
                 for value, given in zip(node.params["body"].inputs, node.inputs, strict=True):
                     said = saying.operand(given)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcli.backends.program import Body
 from gradcli.ir.aval import NUMPY_NAMES
 from gradcli.ir.dims import definite
 from gradcli.ir.graph import Graph, Node, Value
 from gradcli.ir.region import regions
-from gradcli.plan import make_flat
 from gradcli.trace.places import Around
 
 if TYPE_CHECKING:
+    from gradcli.backends.program import Body
+
     Array = np.ndarray[Any, Any]
 
 MOST_TURNS = 256
@@ -34,15 +34,15 @@ Look = Callable[[Around, Node, Sequence["Array"], Sequence["Array"]], None]  # o
 class Recording:
     """The turns of one loop."""
 
-    def __init__(self, around: Around, most: int) -> None:
-        """`around` is a turn of the loop, `most` what `stacked` says of it."""
+    def __init__(self, around: Around, most: int, run: Callable[[Graph], Body]) -> None:
+        """`around` is a turn of the loop, `most` what `stacked` says of it, `run` makes a body of a graph."""
         self._body = body = around.graph
         self._around, self._most = around, most
         made = tuple(out for node in body.nodes for out in node.outs)
         values = (*body.inputs, *made)
         place = {value.id: k for k, value in enumerate(values)}
         self._outputs = [place[value.id] for value in body.outputs]
-        self._run = _body(Graph(body.inputs, body.nodes, made, body.n_values, body.names))
+        self._run = run(Graph(body.inputs, body.nodes, made, body.n_values, body.names))
         changing = {value.id for value in _changing(around)}
         self._stacks = {value.id: _stack(value, most if value.id in changing else 1) for value in values}
         rows = [(k, self._stacks[value.id], value.id in changing) for k, value in enumerate(values)]
@@ -107,7 +107,3 @@ def _changing(around: Around) -> list[Value]:
 
 def _inner(around: Around) -> bool:
     return around.outer is not None and around.outer.outer is not None
-
-
-def _body(graph: Graph) -> Body:
-    return Body(make_flat(graph), np, lambda node: node.prim.eval(np, **node.params))

@@ -209,7 +209,7 @@ class Tracer:
             chain.append(at.node)
             at = at.outer
         if (*chain,) not in self._recordings:
-            self._recordings[*chain,] = Recording(turn, stacked(turn))
+            self._recordings[*chain,] = Recording(turn, stacked(turn), self.body)
         return self._recordings[*chain,]
 
     def _records(self, around: Around, node: Node) -> bool:

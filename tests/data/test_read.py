@@ -120,6 +120,13 @@ def test_other_suffixes_are_known_by_their_first_bytes(tmp_path: Path) -> None:
     assert refused(tmp_path, "@noise.bin").code == "DAT005"
 
 
+def test_a_model_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "model.net").write_text("net f(x: f64) = x\n")
+    found = refused(tmp_path, "@model.net")
+    assert (found.code, found.message) == ("DAT005", "model.net is a model, not data")
+    assert "-o results.npz" in (found.help or "")
+
+
 def test_files_of_one_array_have_no_names(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(3))
     (tmp_path / "v.json").write_text("[1]")

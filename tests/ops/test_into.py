@@ -10,7 +10,7 @@ import pytest
 
 from gradcli.ir.primitive import DataError, Primitive, Sample, primitive, registry
 from tests.ops.samples import Array, Case, aval_of, operands, params_for, results, walk
-from tests.plan.spied import NUMPYS, by_layout, ulps_between
+from tests.plan.spied import ALLOWED, by_layout, ulps_between
 
 CASES = [case for case in [*walk(), *walk(empty=True)] if case.values[0].prim.into is not None]
 LAYOUT_MATTERS = by_layout()
@@ -61,7 +61,7 @@ def same_bits(found: Array, expected: Array, what: str, terms: int = 0, prim: Pr
     of NumPy's may be off by as much as their layout makes of them (see `by_layout`)."""
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype), what
     if LAYOUT_MATTERS and prim is not None and prim.kind == "elementwise" and found.dtype.kind == "f":
-        assert ulps_between(found, expected).max(initial=0) <= NUMPYS, what
+        assert ulps_between(found, expected).max(initial=0) <= ALLOWED, what
         return
     if terms and found.dtype.kind == "f":
         eps = terms * np.finfo(found.dtype).eps
