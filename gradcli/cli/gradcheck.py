@@ -1,12 +1,14 @@
 """`gradcheck`."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 from gradcli.cli.options import Json, Question, Voice, chosen_format, format_option
 from gradcli.cli.parameters import option
 from gradcli.cli.speak import notes, settle
 from gradcli.report.signs import colored
+from gradcli.request import GradientCheck, ModelFile, Request
 from gradcli.syntax.diagnostics import DONE, NO
 
 FORMATS = ("table", "plain", "json")
@@ -46,8 +48,6 @@ def gradcheck_verb(
     request = question.request()
     file = question.model.file()
     from gradcli import api
-    from gradcli.cli.performing import trace_command
-    from gradcli.record import replace
     from gradcli.report import gradchecks
     from gradcli.report.progress import Bar
 
@@ -57,11 +57,19 @@ def gradcheck_verb(
         found = api.gradcheck(file, request, seed=seed, elements=elements, on_start=bar.start, on_piece=bar.advance)
     warned = notes(found.notes, voice)
     bad = gradchecks.not_finite(found)
-    names = dict.fromkeys(name for row in bad for name in row.wrt)
-    wrt = None if request.at else ",".join(names)
-    asked = replace(request, wrt=wrt, get_all=False, get_by_list=False, order=len(bad[0].wrt)) if bad else request
-    why = trace_command(file, asked) if bad else ""
+    why = _tracing(file, request, bad) if bad else ""
     gradchecks.write(found, sys.stdout, chosen, color=colored(voice.color, sys.stdout), why=why)
     sys.stdout.flush()
     unsure = any(row.verdict not in ("right", "empty") for row in found.rows)
     return NO if not found.ok or (voice.strict and (warned or unsure)) else DONE
+
+
+def _tracing(file: ModelFile, request: Request, bad: Sequence[GradientCheck]) -> str:
+    """The command that tells where these gradients stop being finite."""
+    from gradcli.cli.performing import trace_command
+    from gradcli.record import replace
+
+    names = dict.fromkeys(name for row in bad for name in row.wrt)
+    wrt = None if request.at else ",".join(names)
+    asked = replace(request, wrt=wrt, get_all=False, get_by_list=False, order=len(bad[0].wrt))
+    return trace_command(file, asked)
